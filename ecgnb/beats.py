@@ -1,0 +1,206 @@
+"""R peaks, beats aligned at them, the average beat and where its waves lie.
+
+Peaks are searched on one lead made of all: the root mean square of the independent leads, which
+has a large QRS complex whatever the heart's axis.
+"""
+
+import numpy as np
+import sleepecg
+from scipy import signal as sps
+
+from ecgnb.leads import LEADS, independent_signals
+
+WAVES = ("P", "PR", "QRS", "ST", "T", "rest")
+
+
+def rms_lead(signals: np.ndarray) -> np.ndarray:
+    """Return the root mean square `(time,)` of the independent leads, in the unit of the signals.
+
+    Parameters
+    ----------
+    signals
+        `(lead, time)`; of 12 leads the 8 independent ones are used, else all.
+
+    Examples
+    --------
+    >>> rms_lead(np.array([[3.0, 0.0], [4.0, 0.0]])).round(3).tolist()
+    [3.536, 0.0]
+    """
+    signals = np.asarray(signals, dtype=np.float64)
+    leads = independent_signals(signals) if signals.shape[0] == len(LEADS) else signals
+    return np.sqrt(np.mean(np.square(leads), axis=0))
+
+
+def find_peaks(signals: np.ndarray, sampling_rate: float) -> np.ndarray:
+    """Return the sample indices `(beat,)` of the R peaks of one or several leads.
+
+    The detector is `sleepecg` (a form of Pan and Tompkins 1985). Each peak is then moved to the
+    largest value of the band-passed signal, 5-30 Hz, within 60 ms, so that peaks of one patient
+    sit on the same point of the beat.
+
+    Parameters
+    ----------
+    signals
+        One lead `(time,)` or several `(lead, time)`, any unit; missing samples count as 0.
+    sampling_rate
+        Hz.
+
+    Examples
+    --------
+    >>> times = np.arange(0, 20, 1 / 250)
+    >>> peaks = find_peaks(np.exp(-(((times % 0.8 - 0.4) / 0.012) ** 2)), 250.0)
+    >>> peaks.size, set(np.diff(peaks).tolist())
+    (25, {200})
+    """
+    signals = np.nan_to_num(np.atleast_2d(np.asarray(signals, dtype=np.float64)))
+    if signals.shape[-1] < sampling_rate or np.ptp(signals) == 0:
+        return np.zeros(0, dtype=int)
+    band = sps.butter(2, [5.0, 30.0], "bandpass", fs=sampling_rate, output="sos")
+    filtered = sps.sosfiltfilt(band, signals)
+    energy = rms_lead(filtered)
+    detected = sleepecg.detect_heartbeats(energy, sampling_rate)
+    return _move_to_top(energy, detected, round(0.06 * sampling_rate))
+
+
+def _move_to_top(energy: np.ndarray, peaks: np.ndarray, reach: int) -> np.ndarray:
+    """Return peaks moved to the largest value within `reach` samples, each one once."""
+    near = np.asarray(peaks, dtype=int)[:, None] + np.arange(-reach, reach + 1)
+    near = near.clip(0, energy.size - 1)
+    best = energy[near].argmax(axis=1)
+    return np.unique(near[np.arange(len(near)), best])
+
+
+def align_beats(signals: np.ndarray, peaks: np.ndarray, *, before: int, after: int) -> np.ndarray:
+    """Return beats `(beat, lead, time)`; sample `before` of each is its R peak.
+
+    Beats that would cross an edge of the signals are left out.
+
+    Parameters
+    ----------
+    signals
+        `(lead, time)` or `(time,)`, which gives `(beat, time)`.
+    peaks
+        Sample indices `(beat,)`.
+    before, after
+        Samples before the peak, and from the peak on.
+
+    Examples
+    --------
+    >>> align_beats(np.arange(10.0)[None], np.array([1, 5]), before=2, after=3)
+    array([[[3., 4., 5., 6., 7.]]])
+    """
+    signals, peaks = np.asarray(signals), np.asarray(peaks, dtype=int)
+    inside = peaks[(peaks >= before) & (peaks + after <= signals.shape[-1])]
+    samples = inside[:, None] + np.arange(-before, after)
+    return np.moveaxis(signals[..., samples], -2, 0)
+
+
+def average_beat(beats: np.ndarray, *, method: str = "median", trim: float = 0.1) -> np.ndarray:
+    """Return the average `(lead, time)` of aligned beats `(beat, lead, time)`.
+
+    Parameters
+    ----------
+    beats
+        At least one beat.
+    method
+        `median`, or `trimmed` for the mean without the share `trim` at each end.
+    trim
+        Between 0 and 0.5.
+
+    Examples
+    --------
+    >>> average_beat(np.array([1.0, 2.0, 90.0])[:, None, None]).item()
+    2.0
+    """
+    if len(beats) == 0:
+        raise ValueError("an average beat needs at least one beat inside the signal")
+    if method == "median":
+        return np.median(beats, axis=0)
+    if method != "trimmed" or not 0 <= trim < 0.5:
+        raise ValueError("method must be 'median' or 'trimmed', with 0 <= trim < 0.5")
+    cut = int(trim * len(beats))
+    return np.sort(beats, axis=0)[cut : len(beats) - cut].mean(axis=0)
+
+
+def _run_around(active: np.ndarray, centre: int, bridge: int) -> tuple[int, int]:
+    """Return start and stop of the active run around `centre`, gaps up to `bridge` bridged."""
+    inactive = np.flatnonzero(~active)
+    runs = np.split(inactive, np.flatnonzero(np.diff(inactive) > 1) + 1)
+    quiet = [run for run in runs if run.size > bridge]
+    start = max((run[-1] + 1 for run in quiet if run[-1] < centre), default=0)
+    stop = min((run[0] for run in quiet if run[0] > centre), default=active.size)
+    return int(start), int(stop)
+
+
+def qrs_bounds(beat: np.ndarray, sampling_rate: float, r_peak: int) -> tuple[int, int]:
+    """Return the first sample of the QRS complex and the first one after it.
+
+    The complex lasts while the spatial speed (root mean square over the independent leads of the
+    slope, smoothed over 12 ms) stays above 8 % of its largest value near the R peak.
+
+    Parameters
+    ----------
+    beat
+        Average beat `(lead, time)`.
+    sampling_rate
+        Hz.
+    r_peak
+        Sample of the R peak in the beat.
+    """
+    reach = round(0.12 * sampling_rate)
+    first = max(r_peak - reach, 0)
+    width = max(round(0.012 * sampling_rate), 1)
+    speed = rms_lead(np.gradient(np.asarray(beat, dtype=np.float64), axis=-1))
+    speed = np.convolve(speed, np.ones(width) / width, mode="same")[first : r_peak + reach]
+    centre = min(r_peak - first, speed.size - 1)
+    active = speed > 0.08 * speed.max()
+    active[centre] = True
+    start, stop = _run_around(active, centre, round(0.012 * sampling_rate))
+    return first + start, first + stop
+
+
+def _wave_bounds(size: np.ndarray, share: float) -> tuple[int, int] | None:
+    """Return the bounds of the hump of `size` above a share of its top, None without a top."""
+    inner = size[1:-1]
+    if inner.size == 0 or inner.max() < max(size[0], size[-1]) or inner.max() <= 0:
+        return None
+    top = int(inner.argmax()) + 1
+    return _run_around(size > share * size[top], top, 0)
+
+
+def wave_masks(beat: np.ndarray, sampling_rate: float, r_peak: int) -> dict[str, np.ndarray]:
+    """Return for each of `WAVES` a mask `(time,)`; every sample is in exactly one.
+
+    Only changes under this one method should be compared. The size of a wave is the root mean
+    square over leads of the distance from the level just before the QRS complex (T wave: searched
+    60-450 ms after the complex, kept above 15 % of its top; P wave: searched in the 240 ms before
+    the complex, kept above 30 %). P is empty when it is under 2 % of the QRS complex.
+
+    Parameters
+    ----------
+    beat
+        Average beat `(lead, time)`, any unit.
+    sampling_rate
+        Hz.
+    r_peak
+        Sample of the R peak in the beat.
+    """
+    beat = np.asarray(beat, dtype=np.float64)
+    start, stop = qrs_bounds(beat, sampling_rate, r_peak)
+    level = beat[:, max(start - round(0.016 * sampling_rate), 0) : start + 1].mean(axis=1)
+    size = rms_lead(beat - level[:, None])
+    masks = {wave: np.zeros(beat.shape[-1], dtype=bool) for wave in WAVES}
+    masks["QRS"][start:stop] = True
+    t_from = stop + round(0.06 * sampling_rate)
+    t_wave = _wave_bounds(size[t_from : stop + round(0.45 * sampling_rate)], 0.15)
+    if t_wave:
+        masks["T"][t_from + t_wave[0] : t_from + t_wave[1]] = True
+        masks["ST"][stop : t_from + t_wave[0]] = True
+    p_from = max(start - round(0.24 * sampling_rate), 0)
+    before = size[p_from:start]
+    p_wave = _wave_bounds(before, 0.3)
+    if p_wave and before.max() > 0.02 * size[start:stop].max():
+        masks["P"][p_from + p_wave[0] : p_from + p_wave[1]] = True
+        masks["PR"][p_from + p_wave[1] : start] = True
+    masks["rest"] = ~np.logical_or.reduce([masks[wave] for wave in WAVES[:-1]])
+    return masks
