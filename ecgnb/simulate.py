@@ -1,0 +1,193 @@
+"""Write a simulated cohort as WFDB files in PhysioNet's layout, to be read like any recording.
+
+The cohort has a part like twadb (12 leads, 500 Hz, some with T-wave alternans, beats in `.qrs`
+files) and a part like ptbdb (lead names in lower case, Frank leads, 1000 Hz, several patients of
+each condition). One record at a time comes from `simulate_record`, with the truth about it.
+"""
+
+import contextlib
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import wfdb
+
+from ecgnb.conditions import CONDITION_MODELS
+from ecgnb.records import write_record
+from ecgnb.synthesis import Simulated, SimulationOptions, Truth, simulate_record
+
+__all__ = [
+    "CohortRecord",
+    "Simulated",
+    "SimulationOptions",
+    "Truth",
+    "plan_cohort",
+    "simulate_record",
+    "write_cohort",
+]
+MANIFEST = "simulated.json"
+_VERSION = 1  # raise it whenever the same seed gives other files
+_ALTERNANS_UV = (0.0, 20.0, 0.0, 40.0, 0.0, 10.0)
+_TWADB_CONDITIONS = (
+    "healthy control",
+    "myocardial infarction",
+    "hypertrophy",
+    "healthy control",
+    "bundle branch block",
+    "cardiomyopathy",
+)
+
+
+@dataclass(frozen=True)
+class CohortRecord:
+    """A record of the cohort: where it is written and how it is made."""
+
+    folder: str
+    name: str
+    seed: int
+    options: SimulationOptions
+
+    def simulate(self) -> Simulated:
+        """Return the record, as it was before it was written, and the truth about it."""
+        return simulate_record(self.options, seed=self.seed, name=self.name)
+
+
+def _seed(*parts: int) -> int:
+    """Return an integer seed drawn from several."""
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])
+
+
+def plan_cohort(
+    *,
+    n_twadb: int = 12,
+    n_patient: int = 10,
+    duration_s: float = 60.0,
+    ptbdb_duration_s: float = 20.0,
+    seed: int = 0,
+) -> list[CohortRecord]:
+    """Return the records that `write_cohort` writes, in order; nothing is simulated yet.
+
+    Parameters
+    ----------
+    n_twadb
+        Records of the part like twadb.
+    n_patient
+        Patients of each of the 8 conditions in the part like ptbdb; every fourth patient of a
+        condition, from the first on, has two records.
+    duration_s, ptbdb_duration_s
+        Length of a record of either part, s.
+    seed
+        Of the cohort.
+
+    Examples
+    --------
+    >>> plan = plan_cohort(n_twadb=1, n_patient=1)
+    >>> len(plan), plan[0].folder, plan[0].name, plan[1].folder, plan[1].name
+    (17, 'twadb', 'twa01', 'ptbdb/patient001', 's0001_re')
+    """
+    plan = []
+    for number in range(n_twadb):
+        options = SimulationOptions(
+            condition=_TWADB_CONDITIONS[number % len(_TWADB_CONDITIONS)],
+            alternans_uv=_ALTERNANS_UV[number % len(_ALTERNANS_UV)],
+            duration_s=duration_s,
+        )
+        plan.append(CohortRecord("twadb", f"twa{number + 1:02d}", _seed(seed, 1, number), options))
+    for number in range(n_patient * len(CONDITION_MODELS)):
+        condition = list(CONDITION_MODELS)[number % len(CONDITION_MODELS)]
+        options = SimulationOptions(
+            condition=condition,
+            duration_s=ptbdb_duration_s,
+            sampling_rate=1000.0,
+            patient_seed=_seed(seed, 2, number),
+        )
+        for _visit in range(1 + ((number // len(CONDITION_MODELS)) % 4 == 0)):
+            count = len(plan) - n_twadb + 1
+            folder = f"ptbdb/patient{number + 1:03d}"
+            plan.append(CohortRecord(folder, f"s{count:04d}_re", _seed(seed, 3, count), options))
+    return plan
+
+
+def _write(planned: CohortRecord, root: Path) -> None:
+    """Write one record of the cohort below `root`."""
+    simulated = planned.simulate()
+    record, truth = simulated.record, simulated.truth
+    folder = root / planned.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    if planned.folder == "twadb":
+        alternans = f"T-wave alternans: {planned.options.alternans_uv:g} uV"
+        record = replace(record, frank=None, comments=(*record.comments, alternans))
+        write_record(record, folder)
+        symbols = ["V" if ectopic else "N" for ectopic in truth.ectopic]
+        wfdb.wrann(planned.name, "qrs", truth.r_peaks, symbol=symbols, write_dir=str(folder))
+        return
+    reason = f"Reason for admission: {planned.options.condition.capitalize()}"
+    record = replace(
+        record,
+        leads=tuple(lead.lower() for lead in record.leads),
+        comments=(*record.comments, reason),
+    )
+    write_record(record, folder)
+
+
+def _digests(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield the path below `root` and the SHA-256 of every file of the cohort."""
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and path.name != MANIFEST:
+            yield path.relative_to(root).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _is_complete(folder: Path, wanted: dict[str, object]) -> bool:
+    """Return whether `folder` holds exactly the cohort `wanted`, every byte of it."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        manifest = json.loads((folder / MANIFEST).read_text())
+        return manifest["made_by"] == wanted and manifest["files"] == dict(_digests(folder))
+    return False
+
+
+def write_cohort(
+    folder: Path | str,
+    *,
+    n_twadb: int = 12,
+    n_patient: int = 10,
+    duration_s: float = 60.0,
+    ptbdb_duration_s: float = 20.0,
+    seed: int = 0,
+) -> Path:
+    """Return the folder that holds the cohort of `plan_cohort`, written if it is not there yet.
+
+    The files are made beside the folder and moved into place together with a manifest of their
+    SHA-256, so an interrupted run leaves nothing that looks complete. Same options, same bytes.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder holds files and no manifest: they are somebody's recordings.
+    """
+    folder = Path(folder)
+    sizes = {"n_twadb": n_twadb, "n_patient": n_patient, "duration_s": duration_s}
+    sizes |= {"ptbdb_duration_s": ptbdb_duration_s, "seed": seed}
+    wanted = {"version": _VERSION, **sizes}
+    if _is_complete(folder, wanted):
+        return folder
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise FileExistsError(f"{folder} holds files that were not simulated; choose another")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".cohort-") as partial:
+        root = Path(partial) / folder.name
+        for planned in plan_cohort(**sizes):
+            _write(planned, root)
+        manifest = {"made_by": wanted, "files": dict(_digests(root))}
+        (root / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        if folder.is_dir():
+            shutil.move(folder, Path(partial) / "former")
+        with contextlib.suppress(OSError):  # another process may have been faster
+            root.rename(folder)
+    if not _is_complete(folder, wanted):
+        raise OSError(f"the simulated cohort could not be moved to {folder}")
+    return folder

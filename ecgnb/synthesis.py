@@ -1,0 +1,247 @@
+"""Simulate 12-lead ECGs whose every wave, beat and abnormality is known.
+
+The heart is a dipole that moves through a few Gaussian waves a beat (Sameni et al. 2007), turned
+by respiration and seen through one person's lead vectors (Edenbrandt and Pahlm 1988); each wave
+adds a little that no dipole can give. Nine electrodes add wander, muscle noise and mains hum.
+Only 8 leads are computed: III, aVR, aVL and aVF follow, so that Einthoven's law holds.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ecgnb.conditions import CONDITION_MODELS
+from ecgnb.heart import (
+    RESPIRATION_HZ,
+    BeatTimes,
+    Heart,
+    Rhythm,
+    View,
+    draw_beats,
+    draw_heart,
+    draw_view,
+    wave_bounds,
+    wave_sources,
+)
+from ecgnb.leads import DOWER_INVERSE, derive_leads, frank_from_leads
+from ecgnb.noise import electrode_noise, fibrillation
+from ecgnb.records import Record
+
+WAVE_GROUPS = ("P", "QRS", "T")
+STEP_MV = 0.001  # the independent leads lie on this grid, so files of 2000 units/mV are exact
+
+
+@dataclass(frozen=True)
+class SimulationOptions:
+    """What to simulate; None means: drawn with the seed, or as the condition has it.
+
+    Parameters
+    ----------
+    condition
+        One of `conditions.CONDITION_MODELS`.
+    severity
+        Size of the condition's changes, 0 (none) to 1.
+    duration_s, sampling_rate
+        Length in s and rate in Hz.
+    alternans_uv
+        Largest difference over leads between the T waves of even and odd beats, uV.
+    ectopic_share
+        Probability that a beat starts in a ventricle.
+    respiration_deg
+        Angle by which respiration turns the heart to either side, degrees.
+    nondipolar
+        Size of what lies outside the dipole, as a share of each wave's dipole length.
+    wander_uv, noise_uv, mains_uv
+        Root mean square at an electrode of baseline wander, muscle noise and 50 Hz hum, uV.
+    snr_db
+        If given, wander, noise and hum together are scaled to this ratio of powers over all leads.
+    patient_seed
+        Seed of the person (heart, lead vectors, condition); two records of one person share it.
+    """
+
+    condition: str = "healthy control"
+    severity: float | None = None
+    duration_s: float = 60.0
+    sampling_rate: float = 500.0
+    alternans_uv: float = 0.0
+    ectopic_share: float | None = None
+    respiration_deg: float = 5.0
+    nondipolar: float = 0.12
+    wander_uv: float = 60.0
+    noise_uv: float = 8.0
+    mains_uv: float = 2.0
+    snr_db: float | None = None
+    patient_seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.condition not in CONDITION_MODELS:
+            known = ", ".join(CONDITION_MODELS)
+            raise ValueError(f"condition must be one of {known}; got {self.condition!r}")
+        if not 2 <= self.duration_s <= 86_400 or not 100 <= self.sampling_rate <= 5000:
+            raise ValueError("duration_s must be 2-86400 s and sampling_rate 100-5000 Hz")
+        for name in ("severity", "ectopic_share"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"{name} must lie between 0 and 1, got {value}")
+        sizes = (self.alternans_uv, self.nondipolar, self.wander_uv, self.noise_uv, self.mains_uv)
+        if min(sizes) < 0:
+            raise ValueError("alternans, non-dipolar part, wander, noise and hum are sizes >= 0")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What was put into a simulated record.
+
+    Attributes
+    ----------
+    r_peaks
+        Samples `(beat,)` of the middle of the QRS complexes.
+    ectopic
+        Mask `(beat,)` of the beats that start in a ventricle.
+    waves_s
+        Onset and end in s `(beat, wave, 2)` of P, QRS, T; NaN where a beat has no such wave.
+    clean
+        Signals without wander, noise and hum `(lead, time)`, mV.
+    abnormality
+        `clean` less the same person's beats without the condition and without ectopic beats, at
+        the same times `(lead, time)`, mV: where, when and by how much the condition shows.
+    severity
+        Of the condition, 0 to 1.
+    sign
+        The clinical sign that the condition imitates.
+    """
+
+    r_peaks: np.ndarray
+    ectopic: np.ndarray
+    waves_s: np.ndarray
+    clean: np.ndarray
+    abnormality: np.ndarray
+    severity: float
+    sign: str
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A simulated record and the truth about it."""
+
+    record: Record
+    truth: Truth
+
+
+def _true_waves(heart: Heart, beats: BeatTimes) -> np.ndarray:
+    """Return onset and end `(beat, wave, 2)` in s of P, QRS and T of every beat."""
+    table = np.linspace(0.6, 1.3, 29)
+    bounds = np.full((2, len(beats.times_s), len(WAVE_GROUPS), 2), np.nan)
+    for kind, prefix in enumerate(("", "V")):
+        if not kind:
+            bounds[kind, :, 0] = wave_bounds(heart, ("P",))
+        bounds[kind, :, 1] = wave_bounds(heart, (prefix + "QRS",))
+        late = np.array([wave_bounds(heart, (prefix + "T",), stretch) for stretch in table])
+        bounds[kind, :, 2, 0] = np.interp(beats.stretch, table, late[:, 0])
+        bounds[kind, :, 2, 1] = np.interp(beats.stretch, table, late[:, 1])
+    own = np.where(beats.ectopic[:, None, None], bounds[1], bounds[0])
+    return own + beats.times_s[:, None, None]
+
+
+def _person(options: SimulationOptions, seed: int) -> tuple[Heart, Heart, Rhythm, View, float]:
+    """Return one person's heart before and after the condition, rhythm, view and severity."""
+    patient_seed = seed if options.patient_seed is None else options.patient_seed
+    generator = np.random.default_rng([patient_seed, 1])
+    healthy, rhythm = draw_heart(generator)
+    view = draw_view(len(healthy.names), options.nondipolar, generator)
+    drawn = float(generator.uniform(0.35, 1.0))
+    severity = drawn if options.severity is None else options.severity
+    change = CONDITION_MODELS[options.condition].change
+    heart, rhythm = change(healthy, rhythm, severity, generator)
+    if options.ectopic_share is not None:
+        rhythm = replace(rhythm, ectopic_share=options.ectopic_share)
+    return healthy, heart, rhythm, view, severity
+
+
+def _seen(
+    heart: Heart, sources: np.ndarray, view: View, extra: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the 8 independent leads `(8, time)` and the turned dipole `(3, time)`, mV.
+
+    `extra` `(4, time)` holds a dipole to add and the angle of respiration in radians.
+    """
+    dipole = view.turn(heart.dipole_mv.T @ sources + extra[:3], extra[3])
+    length = np.linalg.norm(heart.dipole_mv, axis=1)
+    return view.vectors @ dipole + (view.nearby * length) @ sources, dipole
+
+
+def _alternans(heart: Heart, view: View, alternans_uv: float) -> float:
+    """Return the relative change of the T wave whose largest lead changes by `alternans_uv`."""
+    late = heart.group("T")
+    times = np.arange(0.0, 0.6, 0.002)
+    distance = (times - heart.centre_s[late, None]) / heart.width_s[late, None]
+    length = np.linalg.norm(heart.dipole_mv[late], axis=1)
+    per_wave = view.vectors @ heart.dipole_mv[late].T + view.nearby[:, late] * length
+    top_uv = 1000 * np.abs(derive_leads(per_wave @ np.exp(-0.5 * np.square(distance)))).max()
+    return alternans_uv / max(top_uv, 1.0)
+
+
+def simulate_record(
+    options: SimulationOptions | None = None, *, seed: int, name: str = "simulated"
+) -> Simulated:
+    """Return a simulated record and the truth about it; the same seed gives the same bits.
+
+    Parameters
+    ----------
+    options
+        Defaults to a healthy person of 60 s at 500 Hz.
+    seed
+        Not negative.
+    name
+        Of the record.
+
+    Examples
+    --------
+    >>> simulated = simulate_record(SimulationOptions(duration_s=10.0), seed=0)
+    >>> simulated.record.signals.shape, len(simulated.truth.r_peaks) > 7
+    ((12, 5000), True)
+    """
+    options = options or SimulationOptions()
+    healthy, heart, rhythm, view, severity = _person(options, seed)
+    generator = np.random.default_rng([seed, 2])
+    rate = options.sampling_rate
+    n_time = round(options.duration_s * rate)
+    times = np.arange(n_time) / rate
+    beats = draw_beats(rhythm, options.duration_s, generator)
+    phase = 2 * np.pi * (RESPIRATION_HZ * times + generator.uniform())
+    extra = np.zeros((4, n_time))
+    extra[3] = np.deg2rad(options.respiration_deg) * np.sin(phase)
+    share = _alternans(healthy, view, options.alternans_uv)
+    plain = replace(beats, ectopic=np.zeros_like(beats.ectopic))
+    usual, _ = _seen(healthy, wave_sources(healthy, plain, times, share), view, extra)
+    if rhythm.fibrillation_mv:
+        extra[:3] = fibrillation(rhythm.fibrillation_mv, n_time, rate, generator)
+    share = _alternans(heart, view, options.alternans_uv)
+    clean, dipole = _seen(heart, wave_sources(heart, beats, times, share), view, extra)
+    sizes = (options.wander_uv, options.noise_uv, options.mains_uv)
+    noise = electrode_noise(sizes, n_time, rate, generator)
+    if options.snr_db is not None:
+        wanted = np.mean(np.square(derive_leads(clean))) / 10 ** (options.snr_db / 10)
+        noise *= np.sqrt(wanted / np.mean(np.square(derive_leads(noise))))
+    twelve = derive_leads(np.round((clean + noise) / STEP_MV) * STEP_MV)
+    frank = dipole + frank_from_leads(derive_leads(noise), DOWER_INVERSE)
+    record = Record(
+        name=name,
+        signals=twelve.astype(np.float32),
+        sampling_rate=rate,
+        condition=options.condition,
+        origin="simulated",
+        comments=("Simulated by ecgnb",),
+        frank=(np.round(frank / STEP_MV) * STEP_MV).astype(np.float32),
+    )
+    inside = (beats.times_s >= 0) & (beats.times_s < options.duration_s - 0.5 / rate)
+    truth = Truth(
+        r_peaks=np.round(beats.times_s[inside] * rate).astype(int),
+        ectopic=beats.ectopic[inside],
+        waves_s=_true_waves(heart, beats)[inside],
+        clean=derive_leads(clean),
+        abnormality=derive_leads(clean - usual),
+        severity=severity,
+        sign=CONDITION_MODELS[options.condition].sign,
+    )
+    return Simulated(record, truth)
