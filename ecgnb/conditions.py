@@ -31,12 +31,12 @@ def infarction(
         Q=-severity * 0.42 * wall,
         R1=-severity * 0.22 * wall,
         ST=severity * (1 - age) * 0.28 * wall,
-        T1=severity * (0.12 * (1 - age) - 0.14) * wall,
-        T2=-severity * 0.38 * wall,
+        T1=severity * (0.12 * (1 - age) - 0.2) * wall,
+        T2=-severity * 0.6 * wall,
     )
     broad = 0.007 * (1 + 0.6 * severity)
     heart = heart.timed("Q", centre_s=heart.centre_s[heart.index("Q")], width_s=broad)
-    return heart, replace(rhythm, rr_s=rhythm.rr_s * 0.95)
+    return heart, replace(rhythm, rr_s=rhythm.rr_s * 0.95, respiratory=0.4 * rhythm.respiratory)
 
 
 def cardiomyopathy(
@@ -44,10 +44,11 @@ def cardiomyopathy(
 ) -> tuple[Heart, Rhythm]:
     """Return a heart with a small, slightly broad QRS complex and a flat or turned T wave."""
     heart = heart.scaled("QRS", gain=1 - 0.35 * severity, stretch=1 + 0.22 * severity)
-    heart = heart.scaled("T", gain=1 - severity * generator.uniform(0.6, 1.4))
+    heart = heart.scaled("T", gain=1 - severity * generator.uniform(0.7, 1.7))
     heart = heart.moved(Q=(0.0, 0.0, 0.2 * severity), P2=(0.02 * severity, 0, 0.05 * severity))
     share = severity * generator.uniform(0.0, 0.06)
-    return heart, replace(rhythm, rr_s=rhythm.rr_s * 0.9, ectopic_share=share)
+    rhythm = replace(rhythm, rr_s=rhythm.rr_s * 0.9, respiratory=0.3 * rhythm.respiratory)
+    return heart, replace(rhythm, ectopic_share=share)
 
 
 def bundle_branch_block(
@@ -56,13 +57,13 @@ def bundle_branch_block(
     """Return a heart in which one ventricle follows the other: late, broad forces, T opposite."""
     stretch = 0.6 + 0.4 * severity
     if generator.uniform() < 0.55:  # left
-        heart = heart.scaled("QRS", gain=0.8, stretch=1 + 0.75 * stretch)
+        heart = heart.scaled("QRS", gain=0.8, stretch=1 + 0.5 * stretch)
         late = stretch * np.array([0.42, 0.05, 0.75])
         heart = heart.moved(Q=(0.15, 0.05, 0.25), S=late, ST=-0.22 * late, T2=-0.6 * late)
     else:  # right
         late = stretch * np.array([-0.55, 0.0, -0.75])
         heart = heart.moved(S=late, ST=-0.08 * late, T2=-0.25 * late)
-    when, width = 0.062 + 0.012 * severity, 0.017 + 0.005 * severity
+    when, width = 0.052 + 0.012 * severity, 0.014 + 0.004 * severity
     return heart.timed("S", centre_s=when, width_s=width), rhythm
 
 
@@ -86,9 +87,9 @@ def hypertrophy(
     heart = heart.moved(
         R2=(0.2 * severity, -0.15 * severity, 0.45 * severity),
         ST=(-0.1 * severity, -0.03 * severity, 0.03 * severity),
-        T2=(-0.34 * severity, -0.12 * severity, 0.05 * severity),
+        T2=(-0.42 * severity, -0.12 * severity, 0.05 * severity),
     )
-    return heart, rhythm
+    return heart, replace(rhythm, respiratory=0.5 * rhythm.respiratory)
 
 
 def valve_disease(

@@ -45,11 +45,12 @@ def electrode_noise(
     """Return disturbances of the 8 independent leads `(8, time)` in mV.
 
     They arise at nine electrodes, so they obey Einthoven's law and reach several leads at once.
+    How good each electrode's contact is varies from one to the next by a factor of about 1.6.
 
     Parameters
     ----------
     sizes_uv
-        Root mean square at an electrode of wander (below about 0.4 Hz), muscle noise (flat to
+        Typical root mean square at an electrode of wander (below about 0.4 Hz), muscle noise (flat to
         60 Hz, then falling) and 50 Hz hum, uV.
     n_time, sampling_rate
         Samples and Hz.
@@ -59,8 +60,9 @@ def electrode_noise(
     frequencies = noise_frequencies(n_time, sampling_rate)
     wander = np.exp(-0.5 * np.square(frequencies / 0.18)) * (frequencies > 0)
     muscle = (frequencies > 1) / np.sqrt(1 + np.square(frequencies / 60.0))
-    electrodes = sizes_uv[0] * coloured_noise(9, n_time, wander, generator)
-    electrodes += sizes_uv[1] * coloured_noise(9, n_time, muscle, generator)
+    contact = np.exp(0.5 * generator.normal(size=(2, 9, 1)))
+    electrodes = sizes_uv[0] * contact[0] * coloured_noise(9, n_time, wander, generator)
+    electrodes += sizes_uv[1] * contact[1] * coloured_noise(9, n_time, muscle, generator)
     hum = np.sqrt(2) * np.sin(2 * np.pi * 50.0 * np.arange(n_time) / sampling_rate)
     electrodes += sizes_uv[2] * generator.normal(size=(9, 1)) * hum
     return LEADS_FROM_ELECTRODES @ electrodes / 1000

@@ -66,9 +66,9 @@ class SimulationOptions:
     alternans_uv: float = 0.0
     ectopic_share: float | None = None
     respiration_deg: float = 5.0
-    nondipolar: float = 0.12
+    nondipolar: float = 0.16
     wander_uv: float = 60.0
-    noise_uv: float = 8.0
+    noise_uv: float = 9.0
     mains_uv: float = 2.0
     snr_db: float | None = None
     patient_seed: int | None = None
