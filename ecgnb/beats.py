@@ -6,9 +6,9 @@ has a large QRS complex whatever the heart's axis.
 
 import numpy as np
 import sleepecg
-from scipy import signal as sps
 
 from ecgnb.leads import LEADS, independent_signals
+from ecgnb.preprocessing import filter_signals
 
 WAVES = ("P", "PR", "QRS", "ST", "T", "rest")
 
@@ -34,9 +34,10 @@ def rms_lead(signals: np.ndarray) -> np.ndarray:
 def find_peaks(signals: np.ndarray, sampling_rate: float) -> np.ndarray:
     """Return the sample indices `(beat,)` of the R peaks of one or several leads.
 
-    The detector is `sleepecg` (a form of Pan and Tompkins 1985). Each peak is then moved to the
-    largest value of the band-passed signal, 5-30 Hz, within 60 ms, so that peaks of one patient
-    sit on the same point of the beat.
+    The signals are filtered (0.5-40 Hz); several leads become their root mean square. The
+    detector is `sleepecg` (a form of Pan and Tompkins 1985). Each peak is then moved by up to
+    40 ms to where its QRS complex fits the median complex best, so that all peaks of a record
+    sit on the same point of the beat. Nothing outside the given signals is looked at.
 
     Parameters
     ----------
@@ -53,21 +54,29 @@ def find_peaks(signals: np.ndarray, sampling_rate: float) -> np.ndarray:
     (25, {200})
     """
     signals = np.nan_to_num(np.atleast_2d(np.asarray(signals, dtype=np.float64)))
-    if signals.shape[-1] < sampling_rate or np.ptp(signals) == 0:
+    if signals.shape[-1] < sampling_rate or np.ptp(signals, axis=-1).max() == 0:
         return np.zeros(0, dtype=int)
-    band = sps.butter(2, [5.0, 30.0], "bandpass", fs=sampling_rate, output="sos")
-    filtered = sps.sosfiltfilt(band, signals)
-    energy = rms_lead(filtered)
-    detected = sleepecg.detect_heartbeats(energy, sampling_rate)
-    return _move_to_top(energy, detected, round(0.06 * sampling_rate))
+    high_hz = min(40.0, 0.4 * sampling_rate)
+    filtered = filter_signals(signals, sampling_rate, low_hz=0.5, high_hz=high_hz)
+    # The size of a single lead would lose its sign, which tells the R peak from the others.
+    course = filtered[0] if len(filtered) == 1 else rms_lead(filtered)
+    peaks = np.asarray(sleepecg.detect_heartbeats(course, sampling_rate), dtype=int)
+    return _move_to_best_fit(course, peaks, sampling_rate)
 
 
-def _move_to_top(energy: np.ndarray, peaks: np.ndarray, reach: int) -> np.ndarray:
-    """Return peaks moved to the largest value within `reach` samples, each one once."""
-    near = np.asarray(peaks, dtype=int)[:, None] + np.arange(-reach, reach + 1)
-    near = near.clip(0, energy.size - 1)
-    best = energy[near].argmax(axis=1)
-    return np.unique(near[np.arange(len(near)), best])
+def _move_to_best_fit(course: np.ndarray, peaks: np.ndarray, sampling_rate: float) -> np.ndarray:
+    """Return peaks moved to the best correlation with the median complex, each one once."""
+    reach, half = round(0.04 * sampling_rate), round(0.06 * sampling_rate)
+    whole = (peaks >= reach + half) & (peaks + reach + half < course.size)
+    if whole.sum() < 2:
+        return np.unique(peaks)
+    moved, window, lags = peaks.copy(), np.arange(-half, half + 1), np.arange(-reach, reach + 1)
+    near = course[peaks[whole, None, None] + lags[:, None] + window]  # (beat, lag, window)
+    for _ in range(2):
+        complex_ = np.median(course[moved[whole, None] + window], axis=0)
+        fit = near @ (complex_ - complex_.mean())
+        moved[whole] = peaks[whole] + lags[fit.argmax(axis=1)]
+    return np.unique(moved)
 
 
 def align_beats(signals: np.ndarray, peaks: np.ndarray, *, before: int, after: int) -> np.ndarray:
