@@ -271,7 +271,7 @@ def save_prepared(prepared: Prepared, path: Path) -> Path:
 
 def load_prepared(path: Path) -> Prepared:
     """Return the prepared record of an `.npz` file written by `save_prepared`."""
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         facts = json.loads(str(arrays["facts"]))
         options = PreprocessingOptions(**facts["options"])
         return Prepared(
