@@ -1,0 +1,105 @@
+"""Figures of what records contain and of how simulated and recorded ones compare.
+
+Each function takes and returns Axes. Groups of records come as a mapping from the words of the
+legend to a table of `description.describe_records`.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ecgnb.description import BAND_EDGES_HZ
+from ecgnb.leads import LEADS
+
+GROUP_COLOURS = ("0.35", "tab:orange", "tab:blue", "tab:green")
+
+
+def _plot_ranges(axes: Axes, groups: Mapping[str, pd.DataFrame], columns: list[str]) -> Axes:
+    """Return axes with the median and the 10-90 % range of each column, groups side by side."""
+    offsets = np.linspace(-0.18, 0.18, len(groups)) if len(groups) > 1 else [0.0]
+    for (name, table), offset, colour in zip(groups.items(), offsets, GROUP_COLOURS, strict=False):
+        low, middle, high = table[columns].quantile([0.1, 0.5, 0.9]).to_numpy()
+        places = np.arange(len(columns)) + offset
+        axes.vlines(places, low, high, color=colour, linewidth=2.5, alpha=0.55)
+        axes.plot(places, middle, "o", color=colour, markersize=4, label=name)
+    axes.set_xticks(np.arange(len(columns)))
+    return axes
+
+
+def plot_amplitudes(axes: Axes, groups: Mapping[str, pd.DataFrame]) -> Axes:
+    """Return axes with the range of the QRS complex in each lead, median and 10-90 %, mV."""
+    _plot_ranges(axes, groups, [f"qrs_mv_{lead}" for lead in LEADS])
+    axes.set_xticklabels(LEADS)
+    axes.set(xlabel="lead", ylabel="QRS range / mV", ylim=(0, None))
+    return axes
+
+
+def plot_t_waves(axes: Axes, groups: Mapping[str, pd.DataFrame]) -> Axes:
+    """Return axes with the largest value of the T wave in each lead, median and 10-90 %, mV."""
+    _plot_ranges(axes, groups, [f"t_mv_{lead}" for lead in LEADS])
+    axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+    axes.set_xticklabels(LEADS)
+    axes.set(xlabel="lead", ylabel="T wave / mV")
+    return axes
+
+
+def plot_intervals(axes: Axes, groups: Mapping[str, pd.DataFrame]) -> Axes:
+    """Return axes with RR, its change from beat to beat, QRS and QT, median and 10-90 %, ms."""
+    _plot_ranges(axes, groups, ["rr_ms", "qt_ms", "qrs_ms", "rr_variation_ms"])
+    axes.set_xticklabels(["RR", "QT", "QRS", "RR change"])
+    axes.set(ylabel="interval / ms", yscale="log")
+    return axes
+
+
+def plot_singular_shares(axes: Axes, groups: Mapping[str, pd.DataFrame]) -> Axes:
+    """Return axes with the share of energy in each of 8 singular directions, a log scale."""
+    _plot_ranges(axes, groups, [f"share_{rank}" for rank in range(1, 9)])
+    axes.set_xticklabels(range(1, 9))
+    axes.set(xlabel="singular direction of the 8 leads", ylabel="share of energy", yscale="log")
+    return axes
+
+
+def plot_powers(axes: Axes, groups: Mapping[str, pd.DataFrame]) -> Axes:
+    """Return axes with the power density of the unfiltered leads, median and 10-90 %."""
+    columns = [f"power_{low:g}_hz" for low in BAND_EDGES_HZ[:-1]]
+    middles = np.sqrt(np.multiply(BAND_EDGES_HZ[:-1], BAND_EDGES_HZ[1:]))
+    for (name, table), colour in zip(groups.items(), GROUP_COLOURS, strict=False):
+        low, middle, high = table[columns].quantile([0.1, 0.5, 0.9]).to_numpy()
+        axes.fill_between(middles, low, high, color=colour, alpha=0.2, linewidth=0)
+        axes.plot(middles, middle, color=colour, label=name)
+    axes.set(xlabel="frequency / Hz", ylabel="power density / (µV²/Hz)", xscale="log")
+    axes.set_yscale("log")
+    return axes
+
+
+def plot_rank(axes: Axes, table: pd.DataFrame) -> Axes:
+    """Return axes with the share of energy beyond three directions, one dot a record, by origin.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    table
+        Columns `origin` and `share_beyond_3`, as `describe_records` gives them.
+    """
+    origins = list(dict.fromkeys(table["origin"]))
+    generator = np.random.default_rng(0)
+    for place, origin in enumerate(origins):
+        chosen = table[table["origin"] == origin]
+        beyond = chosen["share_beyond_3"]
+        aside = generator.uniform(-0.15, 0.15, len(chosen))
+        axes.plot(beyond.clip(1e-9), place + aside, "o", color="0.25", alpha=0.6, markersize=4)
+    axes.set_yticks(range(len(origins)), [origin or "unknown" for origin in origins])
+    axes.set(xlabel="share of energy beyond three directions", xscale="log")
+    axes.set_ylim(-0.6, len(origins) - 0.4)
+    return axes
+
+
+def plot_steps(axes: Axes, courses: Mapping[str, np.ndarray], times_s: np.ndarray) -> Axes:
+    """Return axes with courses of one lead over time, each named in the legend, mV over s."""
+    for (name, course), colour in zip(courses.items(), GROUP_COLOURS, strict=False):
+        axes.plot(times_s[: course.size], course, color=colour, linewidth=1.1, label=name)
+    axes.set(xlabel="time / s", ylabel="voltage / mV")
+    return axes
