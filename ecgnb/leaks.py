@@ -1,0 +1,173 @@
+"""Measure what a score gains when a step of the preprocessing lets the test part leak.
+
+Each experiment scores the same data twice, once with the step done right and once wrong.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from ecgnb.leads import lead_index, other_leads
+from ecgnb.preprocessing import (
+    PreprocessingOptions,
+    clean_parts,
+    fill_missing,
+    filter_signals,
+    fit_scaling,
+    make_windows,
+    resample_signals,
+)
+from ecgnb.records import Record
+
+
+def filter_leak(
+    records: Sequence[Record], options: PreprocessingOptions | None = None
+) -> pd.DataFrame:
+    """Return how far the later parts reach into the training part, mV, one row a record.
+
+    Everything after the training part is replaced by its own mean. Columns `inside` and `before`:
+    the root mean square of the change in the last 2 s of the training part, over all leads, when
+    parts are filtered one by one and when the whole record is filtered first.
+
+    Parameters
+    ----------
+    records
+        Any records.
+    options
+        Preprocessing; the order of filter and split is set here.
+    """
+    options = options or PreprocessingOptions()
+    rows = []
+    for record in records:
+        first = round(options.train * record.signals.shape[-1])
+        changed = record.signals.copy()
+        changed[:, first:] = np.nanmean(changed[:, first:], axis=-1, keepdims=True)
+        row: dict[str, object] = {"record": record.name}
+        for name, wrong in (("inside", False), ("before", True)):
+            chosen = replace(options, filter_before_split=wrong)
+            train = clean_parts(record, chosen)[0]
+            other = clean_parts(replace(record, signals=changed), chosen)[0]
+            last = round(2 * options.sampling_rate)
+            row[name] = float(np.sqrt(np.mean(np.square((train - other)[:, -last:]))))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def one_tap_prediction(train: np.ndarray, test: np.ndarray, visible: int) -> np.ndarray:
+    """Return all leads of `test` `(lead, time)` as weight times visible lead plus offset.
+
+    Weights and offsets are the least-squares ones of `train` `(lead, time)`.
+    """
+    centre = train.mean(axis=-1, keepdims=True)
+    course = train[visible] - centre[visible]
+    weights = (train - centre) @ course / max(course @ course, np.finfo(float).tiny)
+    return np.outer(weights, test[visible] - centre[visible]) + centre
+
+
+def scaling_leak(
+    records: Sequence[Record],
+    *,
+    input_lead: str = "II",
+    options: PreprocessingOptions | None = None,
+) -> pd.DataFrame:
+    """Return the error of one and the same prediction in two scales, one row a record.
+
+    Least squares with one weight a lead predicts the 11 hidden leads of the test part, in mV.
+    Column `training`: mean squared error after scaling to [-1, 1] by the range of the training
+    part. Column `whole`: by the range of the whole hidden lead, test part included. That range is
+    never smaller, so this error is never larger: nothing was predicted better.
+
+    Parameters
+    ----------
+    records
+        Any records.
+    input_lead
+        The lead that is visible.
+    options
+        Preprocessing.
+    """
+    options = options or PreprocessingOptions()
+    visible = lead_index(input_lead)
+    hidden = [lead_index(lead) for lead in other_leads(input_lead)]
+    rows = []
+    for record in records:
+        parts = clean_parts(record, options)
+        difference = (one_tap_prediction(parts[0], parts[2], visible) - parts[2])[hidden]
+        row: dict[str, object] = {"record": record.name}
+        for name, known in (("training", parts[0]), ("whole", np.concatenate(parts, axis=-1))):
+            factor = fit_scaling(known).factor[hidden]
+            row[name] = float(np.mean(np.square(difference / factor)))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def window_leak(
+    records: Sequence[Record],
+    *,
+    input_lead: str = "II",
+    piece_s: float = 10.0,
+    hop_s: float = 0.1,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return the error of a model that only remembers, under three ways to deal out windows.
+
+    The model answers with the hidden leads of the known window (1 s) whose visible lead is
+    nearest. Every window is asked once, in four folds; a row for each record holds the root mean
+    square error in mV over the 11 hidden leads:
+
+    * `patients`: no window of the patient is known, as for a new patient;
+    * `blocks`: the patient is known, at another time: nothing within 1 s of the window;
+    * `shuffled`: overlapping windows are dealt out at random, so almost the same one is known.
+
+    Parameters
+    ----------
+    records
+        Of several patients.
+    input_lead
+        The lead that is visible.
+    piece_s, hop_s
+        Signal used of each record, from its beginning, and time between windows, s.
+    seed
+        Of the folds.
+    """
+    rate, n_time = PreprocessingOptions().sampling_rate, 250
+    hop, n_fold = round(hop_s * rate), 4
+    windows = [
+        make_windows(_clean_piece(record, piece_s, rate), n_time, hop=hop) for record in records
+    ]
+    counts = [len(piece) for piece in windows]
+    record_of = np.repeat(np.arange(len(records)), counts)
+    place = np.concatenate([np.arange(count) for count in counts])
+    generator = np.random.default_rng(seed)
+    patients, patient_of = np.unique([r.patient or r.name for r in records], return_inverse=True)
+    patient_fold = generator.permutation(np.arange(len(patients)) % n_fold)
+    block = place * n_fold // np.repeat(counts, counts)
+    folds = {
+        "patients": patient_fold[patient_of[record_of]],
+        "blocks": block,
+        "shuffled": generator.permutation(block),
+    }
+    both = np.concatenate(windows)
+    visible = both[:, lead_index(input_lead)]
+    distance = np.square(visible).sum(axis=-1) - 2 * visible @ visible.T
+    hidden = both[:, [lead_index(lead) for lead in other_leads(input_lead)]]
+    table = pd.DataFrame({"record": [record.name for record in records]})
+    for name, fold in folds.items():
+        unknown = fold[:, None] == fold
+        if name == "blocks":
+            near = np.abs(place[:, None] - place) * hop < n_time + rate
+            unknown |= near & (record_of[:, None] == record_of)
+        answer = hidden[np.where(unknown, np.inf, distance).argmin(axis=1)]
+        error = np.square(answer - hidden).mean(axis=(1, 2))
+        mean = np.bincount(record_of, error, len(records)) / counts
+        table[name] = np.sqrt(mean)
+    return table
+
+
+def _clean_piece(record: Record, piece_s: float, rate: float) -> np.ndarray:
+    """Return the beginning of a record `(lead, time)`, filtered and resampled, mV, float32."""
+    piece = fill_missing(record.signals[:, : round(piece_s * record.sampling_rate)])
+    filtered = filter_signals(piece, record.sampling_rate)
+    return resample_signals(filtered, record.sampling_rate, rate).astype(np.float32)
