@@ -1,0 +1,182 @@
+"""A strict parser of WFDB headers, run before any library trusts them.
+
+The grammar is that of the WFDB `header(5)` manual page, narrowed to what a 12-lead recording
+needs: one segment, one sample per frame, no skew. Anything else is refused with its reason.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+
+MAX_HEADER_BYTES = 200_000
+MAX_SIGNALS = 64
+MAX_SAMPLES = 5_000_000  # of all signals together: 11 minutes of 15 signals at 500 Hz
+BYTES_PER_SAMPLE = {"16": 2.0, "212": 1.5, "24": 3.0, "32": 4.0, "516": 0.0}
+MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "\u00b5v": 1e-3, "\u03bcv": 1e-3, "v": 1e3}
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_RATE = re.compile(rf"({_NUMBER})(?:/({_NUMBER})(?:\({_NUMBER}\))?)?")
+_FORMAT = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
+_GAIN = re.compile(rf"({_NUMBER})(?:\(([-+]?\d+)\))?(?:/(\S+))?")
+
+
+class HeaderError(ValueError):
+    """A header that is not accepted: what was found, why it matters, what to do."""
+
+    def __init__(self, what: str, why: str, what_to_do: str = "check the header file") -> None:
+        super().__init__(what)
+        self.what, self.why, self.what_to_do = what, why, what_to_do
+
+
+@dataclass(frozen=True)
+class SignalLine:
+    """One signal of a header: where its samples are and how they become mV."""
+
+    file: str
+    format: str
+    offset: int
+    gain: float
+    baseline: int
+    mv_per_unit: float
+    initial: int
+    checksum: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Header:
+    """A parsed header: rate in Hz, counter frequency as written, signals, comments."""
+
+    name: str
+    sampling_rate: float
+    counter_frequency: str
+    n_time: int
+    signals: tuple[SignalLine, ...]
+    comments: tuple[str, ...]
+
+
+def clean_text(text: str) -> str:
+    r"""Return text without control characters, so that it can be printed anywhere.
+
+    Examples
+    --------
+    >>> clean_text("a\x1b[31mred")
+    'a[31mred'
+    """
+    return "".join(letter for letter in text if letter.isprintable())
+
+
+def parse_header(text: str) -> Header:
+    r"""Return the header written in `text`, refused with a `HeaderError` where it is not sound.
+
+    Examples
+    --------
+    >>> header = parse_header("r1 1 500/1000 250\nr1.dat 16 200(0)/mV 12 0 5 7 0 V2")
+    >>> header.sampling_rate, header.counter_frequency, header.signals[0].name
+    (500.0, '1000', 'V2')
+    """
+    lines = [line.strip() for line in text.splitlines()]
+    comments = tuple(clean_text(line.lstrip("#").strip()) for line in lines if line[:1] == "#")
+    content = [line for line in lines if line and line[0] != "#"]
+    if not content:
+        raise HeaderError("the header is empty", "it has no record line")
+    name, n_signal, rate, counter, n_time = _record_line(content[0])
+    if len(content) - 1 < n_signal:
+        raise HeaderError(
+            f"{len(content) - 1} signal lines", f"the record line announces {n_signal}"
+        )
+    signals = tuple(_signal_line(line) for line in content[1 : n_signal + 1])
+    if n_time * n_signal > MAX_SAMPLES:
+        raise HeaderError(
+            f"{n_time:.3g} samples of {n_signal} signals",
+            f"more than {MAX_SAMPLES:,} samples in one record are not read",
+            "cut the recording into pieces of some minutes",
+        )
+    return Header(name, rate, counter, n_time, signals, comments)
+
+
+def _record_line(line: str) -> tuple[str, int, float, str, int]:
+    fields = line.split()
+    if "/" in fields[0]:
+        raise HeaderError(
+            "a multi-segment header",
+            "only records of one segment are read",
+            "join the segments into one record first",
+        )
+    if len(fields) < 3:
+        raise HeaderError("a record line without a sampling rate", "signals need one, in Hz")
+    n_signal = _whole(fields[1], "number of signals", 1, MAX_SIGNALS)
+    match = _RATE.fullmatch(fields[2])
+    rate = float(match[1]) if match else math.nan
+    if not 50 <= rate <= 5000:
+        raise HeaderError(
+            f"a sampling rate of {clean_text(fields[2])[:20]!r}", "it must be 50 to 5,000 Hz"
+        )
+    length = fields[3] if len(fields) > 3 else "0"
+    n_time = _whole(length, "number of samples", 1, 10**9)
+    return clean_text(fields[0]), n_signal, rate, match[2] or "", n_time
+
+
+def _whole(text: str, what: str, low: int, high: int) -> int:
+    """Return a whole number between two bounds."""
+    if not re.fullmatch(r"[-+]?\d{1,18}", text) or not low <= int(text) <= high:
+        raise HeaderError(
+            f"a {what} of {clean_text(text)[:20]!r}",
+            f"a whole number of {low} to {high} is needed",
+        )
+    return int(text)
+
+
+def _signal_line(line: str) -> SignalLine:
+    fields = line.split(maxsplit=8)
+    if len(fields) < 9:
+        raise HeaderError(
+            f"a signal line of {len(fields)} fields: {clean_text(line)[:40]!r}",
+            "9 are needed, from the file name to the lead name",
+        )
+    file, (kind, offset) = fields[0], _format(fields[1])
+    gain, baseline, units = _gain(fields[2])
+    zero = _whole(fields[4], "ADC zero", -(2**31), 2**31)
+    _whole(fields[3], "ADC resolution", 0, 64)
+    _whole(fields[7], "block size", -(2**31), 2**31)
+    return SignalLine(
+        file=file,
+        format=kind,
+        offset=offset,
+        gain=gain,
+        baseline=zero if baseline is None else baseline,
+        mv_per_unit=units,
+        initial=_whole(fields[5], "initial value", -(2**31), 2**31),
+        checksum=_whole(fields[6], "checksum", -(2**31), 2**31),
+        name=clean_text(fields[8].strip()),
+    )
+
+
+def _format(text: str) -> tuple[str, int]:
+    """Return the sample format and the byte offset of the first sample."""
+    match = _FORMAT.fullmatch(text)
+    if not match or match[1] not in BYTES_PER_SAMPLE:
+        raise HeaderError(
+            f"sample format {clean_text(text)[:20]!r}",
+            f"the formats that are read are {', '.join(BYTES_PER_SAMPLE)}",
+            "convert the record, for example with wfdb.wrsamp",
+        )
+    if match[2] not in (None, "1") or int(match[3] or 0) != 0:
+        raise HeaderError("several samples per frame or a skew", "all leads must be in step")
+    return match[1], _whole(match[4] or "0", "byte offset", 0, 10**6)
+
+
+def _gain(text: str) -> tuple[float, int | None, float]:
+    """Return units per mV (or per the unit given), the baseline if given, and mV per unit."""
+    match = _GAIN.fullmatch(text)
+    gain = float(match[1]) if match else math.nan
+    if not (math.isfinite(gain) and gain > 0):
+        raise HeaderError(
+            f"a gain of {clean_text(text)[:20]!r}",
+            "without a positive gain the amplitude in mV is unknown",
+        )
+    unit = (match[3] or "mV").strip().lower()
+    if unit not in MILLIVOLTS:
+        raise HeaderError(f"the unit {clean_text(unit)[:20]!r}", "mV, uV or V is needed")
+    baseline = _whole(match[2], "baseline", -(2**31), 2**31) if match[2] else None
+    return gain, baseline, MILLIVOLTS[unit]

@@ -1,0 +1,297 @@
+"""Read and write WFDB records: a valid `Record` or a `RecordError`, nothing in between."""
+
+import contextlib
+import math
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import wfdb
+
+from ecgnb.headers import (
+    BYTES_PER_SAMPLE,
+    MAX_HEADER_BYTES,
+    Header,
+    HeaderError,
+    SignalLine,
+    clean_text,
+    parse_header,
+)
+from ecgnb.leads import FRANK_LEADS, LEADS, standard_name
+from ecgnb.quality import LeadQuality, lead_quality
+
+_MISSING = {"16": -(2**15), "212": -(2**11), "24": -(2**23), "32": -(2**31), "516": -(2**15)}
+
+
+class RecordError(Exception):
+    """A recording that cannot be used: which, what was found, why it matters, what to do."""
+
+    def __init__(self, record: str, what: str, why: str, what_to_do: str) -> None:
+        super().__init__(f"{record}: {what}; {why}; {what_to_do}")
+        self.record, self.what, self.why, self.what_to_do = record, what, why, what_to_do
+
+
+@dataclass(frozen=True)
+class Record:
+    """One recording: signals `(lead, time)` in mV, float32, leads in standard order.
+
+    `origin` tells where a record of twadb comes from, `notes` what the reader had to leave out.
+    """
+
+    name: str
+    signals: np.ndarray
+    sampling_rate: float
+    leads: tuple[str, ...] = LEADS
+    patient: str = ""
+    condition: str = ""
+    origin: str = ""
+    database: str = ""
+    comments: tuple[str, ...] = ()
+    frank: np.ndarray | None = None
+    quality: tuple[LeadQuality, ...] = ()
+    notes: tuple[str, ...] = ()
+    counter_frequency: str = ""
+
+    @property
+    def n_time(self) -> int:
+        """Number of samples."""
+        return self.signals.shape[-1]
+
+    @property
+    def duration_s(self) -> float:
+        """Length in s."""
+        return self.n_time / self.sampling_rate
+
+    def lead(self, name: str) -> np.ndarray:
+        """Return the signal `(time,)` of one lead, mV, named in any case."""
+        names = [lead.lower() for lead in self.leads]
+        return self.signals[names.index(name.strip().lower())]
+
+
+def read_record(path: Path | str, *, leads: tuple[str, ...] = LEADS) -> Record:
+    """Return the record at `path`, checked, in mV, with its leads in standard order.
+
+    Parameters
+    ----------
+    path
+        The header file, with or without `.hea`. Sample files must lie in the same folder.
+    leads
+        The leads that must be there; others are left out.
+
+    Raises
+    ------
+    RecordError
+        For anything that is missing, damaged, contradictory or not supported.
+    """
+    path = Path(path)
+    path = path if path.suffix == ".hea" else path.with_name(path.name + ".hea")
+    name = clean_text(path.stem)
+    try:
+        header = parse_header(_header_text(path))
+        found = _find_leads(header, leads)
+        return _assemble(path, header, found, leads)
+    except HeaderError as error:
+        raise RecordError(name, error.what, error.why, error.what_to_do) from None
+    except (OSError, ValueError, MemoryError) as error:
+        what = clean_text(str(error))[:200]
+        raise RecordError(name, what, "the record could not be read", "fetch it again") from error
+
+
+def _header_text(path: Path) -> str:
+    _regular(path, path.parent)
+    if path.stat().st_size > MAX_HEADER_BYTES:
+        raise HeaderError(
+            f"a header of {path.stat().st_size:,} bytes",
+            f"headers are at most {MAX_HEADER_BYTES:,} bytes long",
+        )
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _regular(path: Path, folder: Path) -> None:
+    """Refuse anything but a regular file that really lies in `folder`."""
+    shown = clean_text(path.name)[:60]
+    if not path.exists() and not path.is_symlink():
+        raise HeaderError(f"{shown} is absent", "the record needs it", "fetch the record again")
+    if path.resolve().parent != folder.resolve() or not path.is_file():
+        raise HeaderError(
+            f"{shown} is not a regular file of the folder", "links out of it are not followed"
+        )
+
+
+def _find_leads(header: Header, leads: tuple[str, ...]) -> dict[str, int]:
+    """Return the signal number of each known lead, all of `leads` among them."""
+    found: dict[str, int] = {}
+    for number, signal in enumerate(header.signals):
+        with contextlib.suppress(KeyError):
+            lead = standard_name(signal.name)
+            if lead in found:
+                raise HeaderError(f"lead {lead} twice", "each lead must be there once")
+            found[lead] = number
+    missing = [lead for lead in leads if lead not in found]
+    if missing:
+        raise HeaderError(f"no lead {', '.join(missing)}", f"{len(leads)} leads are needed")
+    return found
+
+
+def _assemble(path: Path, header: Header, found: dict[str, int], leads: tuple[str, ...]) -> Record:
+    signals, samples = _read_signals(path, header, [found[lead] for lead in leads])
+    frank, notes = None, ()
+    if all(lead in found for lead in FRANK_LEADS) and leads == LEADS:
+        try:
+            frank, _ = _read_signals(path, header, [found[lead] for lead in FRANK_LEADS])
+        except HeaderError as error:
+            notes = (f"no Frank leads: {error.what}",)
+    quality = tuple(
+        lead_quality(lead, signal, row, header.sampling_rate)
+        for lead, signal, row in zip(leads, signals, samples, strict=True)
+    )
+    return Record(
+        name=header.name,
+        signals=signals,
+        sampling_rate=header.sampling_rate,
+        leads=tuple(leads),
+        comments=header.comments,
+        frank=frank,
+        quality=quality,
+        notes=notes,
+        counter_frequency=header.counter_frequency,
+    )
+
+
+def _read_signals(path: Path, header: Header, numbers: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return signals in mV and their samples in ADC units, both `(lead, time)`, in this order."""
+    lines = [header.signals[number] for number in numbers]
+    for file in dict.fromkeys(line.file for line in lines):
+        _check_file(path, header, file)
+    order = sorted(set(numbers))
+    samples = _read_samples(path, header, order)[[order.index(number) for number in numbers]]
+    for line, row in zip(lines, samples, strict=True):
+        _check_samples(line, row)
+    gain = np.array([line.gain / line.mv_per_unit for line in lines])[:, None]
+    baseline = np.array([line.baseline for line in lines])[:, None]
+    signals = ((samples - baseline) / gain).astype(np.float32)
+    missing = np.array([_MISSING[line.format] for line in lines])[:, None]
+    signals[samples == missing] = np.nan
+    return signals, samples
+
+
+def _check_file(path: Path, header: Header, file: str) -> None:
+    """Refuse a sample file that is absent, elsewhere, or not of the announced size."""
+    if Path(file).name != file or file in {".", ".."}:
+        raise HeaderError(
+            f"the sample file name {clean_text(file)[:40]!r}", "it must be a plain file name"
+        )
+    _regular(path.parent / file, path.parent)
+    group = [line for line in header.signals if line.file == file]
+    kinds = {(line.format, line.offset) for line in group}
+    if len(kinds) > 1:
+        raise HeaderError(f"several formats in {clean_text(file)}", "one file has one format")
+    kind, offset = kinds.pop()
+    size = (path.parent / file).stat().st_size
+    expected = math.ceil(BYTES_PER_SAMPLE[kind] * header.n_time * len(group)) + offset
+    slack = 2 if kind == "212" else 0
+    if kind != "516" and not expected <= size <= expected + slack:
+        raise HeaderError(
+            f"{clean_text(file)} has {size:,} bytes",
+            f"the header needs {expected:,}",
+            "fetch the record again: the file is cut, padded or of another format",
+        )
+
+
+def _read_samples(path: Path, header: Header, order: list[int]) -> np.ndarray:
+    """Return samples `(signal, time)` in ADC units, decoded by wfdb."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            record = wfdb.rdrecord(str(path.with_suffix("")), channels=order, physical=False)
+        samples = record.d_signal.T.astype(np.int64)
+    except Exception as error:
+        what = clean_text(f"{type(error).__name__}: {error}")[:200]
+        raise HeaderError(what, "the samples could not be decoded", "fetch it again") from error
+    if samples.shape != (len(order), header.n_time):
+        raise HeaderError(
+            f"{samples.shape[1]:,} samples decoded", f"the header announces {header.n_time:,}"
+        )
+    return samples
+
+
+def _check_samples(line: SignalLine, samples: np.ndarray) -> None:
+    """Refuse samples that contradict the checksum or the initial value of their header line."""
+    if line.checksum and int(samples.sum() - line.checksum) % 65536:
+        raise HeaderError(
+            f"checksum of lead {line.name} is wrong",
+            "the samples are not those that were written",
+            "fetch the record again",
+        )
+    if line.initial and line.checksum and int(samples[0]) != line.initial:
+        raise HeaderError(
+            f"lead {line.name} starts at {samples[0]}",
+            f"the header says {line.initial}",
+            "fetch the record again",
+        )
+
+
+def write_record(record: Record, folder: Path | str, *, adc_gain: float = 2000.0) -> Path:
+    """Return the header path of `record` written to `folder` as 16-bit WFDB with checksums.
+
+    Frank leads go to a second file, `.xyz`, as in ptbdb. Missing samples stay missing. The files
+    are written elsewhere and moved into place, the header last.
+
+    Parameters
+    ----------
+    record
+        Signals in mV.
+    folder
+        Made if absent.
+    adc_gain
+        Units per mV; halved until the largest sample fits into 16 bits.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    groups = [(f"{record.name}.dat", record.leads, record.signals)]
+    if record.frank is not None:
+        groups.append((f"{record.name}.xyz", FRANK_LEADS, record.frank))
+    signals = np.concatenate([np.asarray(group[2], dtype=np.float64) for group in groups])
+    largest = np.nanmax(np.abs(signals), initial=0.0)
+    while largest * adc_gain > 32_000:
+        adc_gain /= 2
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".write-") as partial:
+        _wfdb_record(record, groups, signals, adc_gain).wrsamp(write_dir=partial)
+        for file in [*(group[0] for group in groups), f"{record.name}.hea"]:
+            (Path(partial) / file).replace(folder / file)
+    return folder / f"{record.name}.hea"
+
+
+def _wfdb_record(
+    record: Record, groups: list, signals: np.ndarray, adc_gain: float
+) -> wfdb.Record:
+    """Return the record as wfdb writes it, digitised."""
+    samples = np.where(np.isfinite(signals), np.rint(signals * adc_gain), _MISSING["16"])
+    samples = samples.astype(np.int64).T
+    n_signal = len(signals)
+    rate = record.sampling_rate
+    return wfdb.Record(
+        record_name=record.name,
+        n_sig=n_signal,
+        fs=int(rate) if float(rate).is_integer() else rate,
+        sig_len=samples.shape[0],
+        file_name=[group[0] for group in groups for _ in group[1]],
+        fmt=["16"] * n_signal,
+        adc_gain=[adc_gain] * n_signal,
+        baseline=[0] * n_signal,
+        units=["mV"] * n_signal,
+        adc_res=[16] * n_signal,
+        adc_zero=[0] * n_signal,
+        init_value=samples[0].tolist(),
+        checksum=(samples.sum(axis=0) % 65536).tolist(),
+        block_size=[0] * n_signal,
+        sig_name=[lead for group in groups for lead in group[1]],
+        comments=list(record.comments),
+        d_signal=samples,
+    )
