@@ -5,8 +5,6 @@ the parts are cut first, with a gap between them, then filtered and resampled on
 the scaling is fitted on the training part alone.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json
@@ -15,20 +13,17 @@ import zipfile
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import signal as sps
 
+from ecgnb.records import Record
 from ecgnb.splits import (  # noqa: F401  (windows and patients are offered here as well)
     PreprocessingOptions,
     make_windows,
     split_patients,
     split_time,
 )
-
-if TYPE_CHECKING:
-    from ecgnb.records import Record
 
 _FILTER_ORDER = 2
 _EDGE_S = 3.0  # reflected signal put before and after a part while it is filtered

@@ -77,7 +77,7 @@ def plan_cohort(
     n_twadb
         Records of the part like twadb.
     n_patient
-        Patients of each of the 8 conditions in the part like ptbdb; every fourth patient of a
+        Patients of each of the 8 conditions in the part like ptbdb; every fifth patient of a
         condition, from the first on, has two records.
     duration_s, ptbdb_duration_s
         Length of a record of either part, s.
@@ -106,7 +106,7 @@ def plan_cohort(
             sampling_rate=1000.0,
             patient_seed=_seed(seed, 2, number),
         )
-        for _visit in range(1 + ((number // len(CONDITION_MODELS)) % 4 == 0)):
+        for _visit in range(1 + ((number // len(CONDITION_MODELS)) % 5 == 0)):
             count = len(plan) - n_twadb + 1
             folder = f"ptbdb/patient{number + 1:03d}"
             plan.append(CohortRecord(folder, f"s{count:04d}_re", _seed(seed, 3, count), options))

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +6,7 @@ import pytest
 from ecgnb.beats import align_beats
 from ecgnb.conditions import CONDITION_MODELS
 from ecgnb.databases import CONDITIONS, find_records, load_database
-from ecgnb.description import describe_records, singular_shares, write_description
+from ecgnb.description import singular_shares
 from ecgnb.heart import BeatTimes, textbook_heart, wave_bounds, wave_sources
 from ecgnb.leads import LEADS, limb_lead_error
 from ecgnb.records import read_record
@@ -256,14 +255,3 @@ def test_a_folder_of_other_recordings_is_never_overwritten(tmp_path):
 def test_a_longer_plan_begins_like_a_shorter_one():
     short, long = plan_cohort(n_twadb=2, n_patient=1), plan_cohort(n_twadb=3, n_patient=1)
     assert long[:2] == short[:2]
-
-
-def test_a_description_has_one_row_a_record(healthy, tmp_path):
-    records = [healthy.record, replace(healthy.record, name="again")]
-    table = describe_records(records)
-    assert list(table["record"]) == ["simulated", "again"]
-    assert table.filter(like="share_").sum(axis=1).round(9).eq(1).all()
-    true_rr = 1000 * np.median(np.diff(healthy.truth.r_peaks)) / 500
-    assert table["rr_ms"].iloc[0] == pytest.approx(true_rr, abs=8)
-    path = write_description(records, tmp_path / "description.csv")
-    assert path.read_text().count("\n") == 3

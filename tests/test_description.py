@@ -1,0 +1,104 @@
+from dataclasses import replace
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from ecgnb import description_plots
+from ecgnb.description import (
+    band_powers,
+    beat_figures,
+    describe_records,
+    match_records,
+    singular_shares,
+    write_description,
+)
+from ecgnb.leads import derive_leads
+from ecgnb.preprocessing import resample_signals
+from ecgnb.simulate import SimulationOptions, simulate_record
+
+
+@pytest.fixture(scope="module")
+def healthy():
+    return simulate_record(SimulationOptions(duration_s=40.0, ectopic_share=0), seed=3)
+
+
+@pytest.fixture(scope="module")
+def table(healthy):
+    return describe_records([healthy.record, replace(healthy.record, name="again")])
+
+
+def test_three_sources_fill_three_singular_directions():
+    generator = np.random.default_rng(0)
+    signals = derive_leads(generator.normal(size=(8, 3)) @ generator.normal(size=(3, 400)))
+    shares = singular_shares(signals)
+    assert shares.sum() == pytest.approx(1)
+    assert shares[3:].sum() < 1e-12
+    assert np.all(np.diff(shares) <= 1e-15)
+
+
+def test_band_powers_find_a_sinusoid_and_keep_its_power():
+    times = np.arange(0, 60, 1 / 500)
+    signals = np.tile(0.1 * np.sin(2 * np.pi * 12 * times), (12, 1))
+    powers = band_powers(signals, 500.0)
+    assert powers.argmax() == 6  # 10-14 Hz
+    assert powers[6] * 4 == pytest.approx(100**2 / 2, rel=0.1)
+
+
+def test_a_description_has_one_row_a_record_with_its_intervals(healthy, table, tmp_path):
+    assert list(table["record"]) == ["simulated", "again"]
+    truth = healthy.truth
+    assert table["rr_ms"].iloc[0] == pytest.approx(2 * np.median(np.diff(truth.r_peaks)), abs=8)
+    qt_ms = 1000 * np.median(truth.waves_s[:, 2, 1] - truth.waves_s[:, 1, 0])
+    assert table["qt_ms"].iloc[0] == pytest.approx(qt_ms, abs=45)
+    shares = table[[f"share_{rank}" for rank in range(4, 9)]].sum(axis=1)
+    assert shares.iloc[0] == pytest.approx(table["share_beyond_3"].iloc[0])
+    path = write_description([healthy.record], tmp_path / "description.csv")
+    assert path.read_text().count("\n") == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["description.csv"]
+
+
+def test_a_record_without_beats_is_described_without_beat_figures():
+    assert beat_figures(np.zeros((12, 5000)), 500.0) == {}
+
+
+def test_a_resampled_copy_is_matched_and_another_record_of_the_person_is_not():
+    options = SimulationOptions(duration_s=40.0, sampling_rate=1000.0, patient_seed=8)
+    first, second = (
+        simulate_record(options, seed=seed, name=f"s{seed}").record for seed in (1, 2)
+    )
+    copy = replace(
+        first,
+        name="copy",
+        signals=resample_signals(first.signals[:, 3000:], 1000.0, 500.0),
+        sampling_rate=500.0,
+    )
+    (match,) = match_records([copy], [second, first]).itertuples()
+    assert match.other == "s1"
+    assert match.correlation > 0.99
+    assert match.shift_s == pytest.approx(3 + (37 - 10) / 2, abs=0.02)
+    assert match_records([copy], [second])["correlation"].iloc[0] < 0.95
+
+
+def test_without_a_long_enough_record_nothing_is_matched(healthy):
+    short = replace(healthy.record, signals=healthy.record.signals[:, :1000])
+    assert np.isnan(match_records([healthy.record], [short])["correlation"].iloc[0])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["plot_amplitudes", "plot_t_waves", "plot_intervals", "plot_singular_shares", "plot_powers"],
+)
+def test_a_comparison_has_a_legend_entry_for_each_group_and_labelled_axes(name, table):
+    axes = getattr(description_plots, name)(Figure().subplots(), {"one": table, "two": table})
+    assert axes.get_legend_handles_labels()[1] == ["one", "two"]
+    assert axes.get_ylabel()
+
+
+def test_the_rank_figure_has_a_row_for_each_origin(table):
+    axes = description_plots.plot_rank(Figure().subplots(), table.assign(origin=["a", "b"]))
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
