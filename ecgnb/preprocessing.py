@@ -10,6 +10,7 @@ import hashlib
 import json
 import tempfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -27,7 +28,7 @@ from ecgnb.splits import (  # noqa: F401  (windows and patients are offered here
 
 _FILTER_ORDER = 2
 _EDGE_S = 3.0  # reflected signal put before and after a part while it is filtered
-_CACHE_VERSION = 1  # raise it whenever a step below changes what it returns
+CACHE_VERSION = 1  # raise it whenever a step below changes what it returns
 
 
 @dataclass(frozen=True)
@@ -168,9 +169,7 @@ def fit_scaling(train_mv: np.ndarray, *, scope: str = "lead") -> Scaling:
 
 
 def scale_windows(signals_mv: np.ndarray, n_time: int) -> np.ndarray:
-    """Return signals `(lead, time)` in which every window is scaled to [-1, 1] by itself.
-
-    This leaks: each window of a hidden lead arrives with its own range taken away.
+    """Return signals `(lead, time)` in which every window is scaled to [-1, 1] by itself: a leak.
 
     Examples
     --------
@@ -241,7 +240,7 @@ def content_key(record: Record, options: PreprocessingOptions) -> str:
     """Return the SHA-256 of a record's signals and labels together with the options."""
     digest = hashlib.sha256(np.ascontiguousarray(record.signals).tobytes())
     labels = [record.name, record.patient, record.condition, record.origin, record.database]
-    facts = [_CACHE_VERSION, record.sampling_rate, record.leads, labels, asdict(options)]
+    facts = [CACHE_VERSION, record.sampling_rate, record.leads, labels, asdict(options)]
     digest.update(json.dumps(facts, sort_keys=True).encode())
     return digest.hexdigest()
 
@@ -280,17 +279,22 @@ def load_prepared(path: Path) -> Prepared:
         )
 
 
-def prepare_cached(record: Record, options: PreprocessingOptions | None, folder: Path) -> Prepared:
-    """Return `prepare_record(record, options)`, from a file of `folder` when it is there.
-
-    The file is named by the SHA-256 of the signals, labels and options, so nothing stale can be
-    returned; a damaged file is made again.
-    """
-    options = options or PreprocessingOptions()
-    path = Path(folder) / f"{content_key(record, options)}.npz"
+def cached(path: Path, make: Callable[[], Prepared]) -> Prepared:
+    """Return the prepared record of a file; absent or damaged, it is made and written."""
     if path.is_file():
         with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return load_prepared(path)
-    prepared = prepare_record(record, options)
+    prepared = make()
     save_prepared(prepared, path)
     return prepared
+
+
+def prepare_cached(record: Record, options: PreprocessingOptions | None, folder: Path) -> Prepared:
+    """Return `prepare_record(record, options)`, from a file of `folder` when it is there.
+
+    It is named by the SHA-256 of signals, labels and options, so nothing stale is returned.
+    `cache.prepare_file` does the same without reading the record.
+    """
+    options = options or PreprocessingOptions()
+    path = Path(folder) / f"{content_key(record, options)}.npz"
+    return cached(path, lambda: prepare_record(record, options))
