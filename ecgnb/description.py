@@ -88,10 +88,33 @@ def beat_figures(signals: np.ndarray, sampling_rate: float) -> dict[str, float]:
 def describe_record(record: Record) -> dict[str, object]:
     """Return one row of figures: labels, limb-lead errors, beats, singular shares, band powers.
 
-       The limb-lead errors are the largest departures from Einthoven's and Goldberger's identities,
-       as recorded and after each lead's mean was taken away, uV. Beat figures and singular shares
-       are taken between 0.5 and 40 Hz, band powers at 500 Hz before any filter.
-    of `describe_record` for each record."""
+    The limb-lead errors are the largest departures from Einthoven's and Goldberger's laws, as
+    recorded and after each lead's mean was taken away, uV. Beat figures and singular shares are
+    taken between 0.5 and 40 Hz, band powers at 500 Hz before any filter.
+    """
+    raw = resample_signals(fill_missing(record.signals), record.sampling_rate, RATE_HZ)
+    signals = filter_signals(raw, RATE_HZ)
+    row: dict[str, object] = {
+        "record": record.name,
+        "database": record.database,
+        "patient": record.patient,
+        "condition": record.condition,
+        "origin": record.origin,
+        "duration_s": record.signals.shape[-1] / record.sampling_rate,
+    }
+    centred = raw - raw.mean(axis=-1, keepdims=True)
+    row["limb_error_uv"] = 1000 * limb_lead_error(fill_missing(record.signals)).max()
+    row["limb_error_centred_uv"] = 1000 * limb_lead_error(centred).max()
+    row |= beat_figures(signals, RATE_HZ)
+    shares = singular_shares(signals)
+    row |= {f"share_{rank}": share for rank, share in enumerate(shares, 1)}
+    row["share_beyond_3"] = shares[3:].sum()
+    powers = zip(BAND_EDGES_HZ, band_powers(raw, RATE_HZ), strict=False)
+    return row | {f"power_{low:g}_hz": power for low, power in powers}
+
+
+def describe_records(records: Iterable[Record]) -> pd.DataFrame:
+    """Return one row of `describe_record` for each record."""
     return pd.DataFrame([describe_record(record) for record in records])
 
 
