@@ -1,0 +1,140 @@
+"""Nearest neighbours in lag space: look up what the other leads did in similar moments.
+
+The input around a moment, its lag embedding (Takens 1981), is compared with all moments of the
+training part; the other leads are read off where it was most alike. No R peak is needed.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy import linalg
+from scipy.spatial import cKDTree
+
+REACHES_S = (0.1, 0.2)
+N_COMPONENT = 18
+N_NEIGHBOUR = 20
+N_FOLD = 5
+_WHITENING = 0.3
+_SEARCH_SLACK = 0.3
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Principal axes of the lagged input: `mean (lag,)`, `axes (lag, component)`."""
+
+    mean: np.ndarray
+    axes: np.ndarray
+    step: int
+
+    def apply(self, input_signal: np.ndarray) -> np.ndarray:
+        """Return the place `(time, component)` of every moment of `(time,)`."""
+        reach = (len(self.mean) - 1) // 2 * self.step
+        return (_lagged(input_signal, reach, self.step) - self.mean) @ self.axes
+
+
+@dataclass(frozen=True)
+class NeighbourModel:
+    """Embeddings of several reaches, each with the training moments and their leads."""
+
+    embeddings: tuple[Embedding, ...]
+    trees: tuple[cKDTree, ...]
+    outputs: np.ndarray
+
+    def predict_each(self, input_signal: np.ndarray) -> np.ndarray:
+        """Return the prediction of each reach `(reach, lead, time)` from one lead `(time,)`."""
+        pairs = zip(self.embeddings, self.trees, strict=True)
+        return np.stack(
+            [_look_up(tree, axes.apply(input_signal), self.outputs) for axes, tree in pairs]
+        )
+
+    def predict(self, input_signal: np.ndarray) -> np.ndarray:
+        """Return all leads `(lead, time)`: the mean over the reaches."""
+        return self.predict_each(input_signal).mean(axis=0)
+
+
+def _lagged(signal: np.ndarray, reach: int, step: int) -> np.ndarray:
+    padded = np.pad(np.asarray(signal, dtype=np.float64), reach)
+    return np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)[:, ::step]
+
+
+def fit_embedding(
+    input_signal: np.ndarray, reach: int, *, n_component: int = N_COMPONENT
+) -> Embedding:
+    """Return the principal axes of lags -reach ... reach, slightly whitened.
+
+    Each axis is divided by its standard deviation to the power 0.3, so that small components,
+    which carry the P wave, keep some weight. Reaches over 30 samples use every second lag.
+    """
+    step = 2 if reach > 30 else 1
+    reach -= reach % step
+    lagged = _lagged(input_signal, reach, step)
+    mean = lagged.mean(axis=0)
+    values, vectors = linalg.eigh(np.cov(lagged, rowvar=False))
+    n_component = min(n_component, len(values))
+    top = np.sqrt(np.maximum(values[::-1][:n_component], 1e-12))
+    return Embedding(mean, vectors[:, ::-1][:, :n_component] / top**_WHITENING, step)
+
+
+def _look_up(
+    tree: cKDTree, places: np.ndarray, outputs: np.ndarray, *, n_neighbour: int = N_NEIGHBOUR
+) -> np.ndarray:
+    """Return outputs `(lead, time)` averaged over neighbours by inverse squared distance."""
+    n_neighbour = min(n_neighbour, tree.n)
+    distance, index = tree.query(places, k=[*range(1, n_neighbour + 1)], eps=_SEARCH_SLACK)
+    floor = 1e-3 * np.median(distance) ** 2 + 1e-12
+    weights = 1 / (np.square(distance) + floor)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return np.einsum("tk,ltk->lt", weights, outputs[:, index], optimize=True)
+
+
+def fit_neighbours(
+    input_signal: np.ndarray,
+    outputs: np.ndarray,
+    sampling_rate: float,
+    *,
+    reaches_s: tuple[float, ...] = REACHES_S,
+) -> NeighbourModel:
+    """Return the model that looks `input_signal (time,)` up among its own moments.
+
+    Parameters
+    ----------
+    input_signal, outputs
+        Training part of the input `(time,)` and of all leads `(lead, time)`.
+    sampling_rate
+        Hz.
+    reaches_s
+        How far around a moment the input is compared, s; predictions are averaged.
+
+    Examples
+    --------
+    >>> signal = np.sin(np.arange(900) / 20)
+    >>> model = fit_neighbours(signal[:700], np.stack([2 * signal[:700]]), 250.0)
+    >>> bool(np.abs(model.predict(signal[700:])[0, 60:-60] - 2 * signal[760:840]).max() < 0.01)
+    True
+    """
+    embeddings = tuple(
+        fit_embedding(input_signal, round(reach_s * sampling_rate)) for reach_s in reaches_s
+    )
+    trees = tuple(cKDTree(embedding.apply(input_signal)) for embedding in embeddings)
+    return NeighbourModel(embeddings, trees, np.asarray(outputs, dtype=np.float32))
+
+
+def predict_held_out(
+    model: NeighbourModel, input_signal: np.ndarray, *, n_fold: int = N_FOLD
+) -> np.ndarray:
+    """Return predictions `(reach, lead, time)` of the training part by its other folds.
+
+    Contiguous folds: no moment is looked up among its own neighbours in time, but for those at
+    the edges of a fold. A network trained on these sees errors like those of new data.
+    """
+    n_time = len(input_signal)
+    edges = np.linspace(0, n_time, n_fold + 1).astype(int)
+    held_out = np.empty((len(model.embeddings), *model.outputs.shape), dtype=np.float32)
+    for number, embedding in enumerate(model.embeddings):
+        places = embedding.apply(input_signal)
+        for start, stop in pairwise(edges):
+            others = np.r_[0:start, stop:n_time]
+            found = _look_up(cKDTree(places[others]), places[start:stop], model.outputs[:, others])
+            held_out[number, :, start:stop] = found
+    return held_out
