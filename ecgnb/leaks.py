@@ -3,13 +3,13 @@
 Each experiment scores the same data twice, once with the step done right and once wrong.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from ecgnb.leads import lead_index, other_leads
+from ecgnb.leads import LEADS, lead_index, other_leads
 from ecgnb.preprocessing import (
     PreprocessingOptions,
     clean_parts,
@@ -17,6 +17,7 @@ from ecgnb.preprocessing import (
     filter_signals,
     fit_scaling,
     make_windows,
+    prepare_record,
     resample_signals,
 )
 from ecgnb.records import Record
@@ -64,6 +65,40 @@ def one_tap_prediction(train: np.ndarray, test: np.ndarray, visible: int) -> np.
     course = train[visible] - centre[visible]
     weights = (train - centre) @ course / max(course @ course, np.finfo(float).tiny)
     return np.outer(weights, test[visible] - centre[visible]) + centre
+
+
+def band_scores(
+    records: Sequence[Record], bands: Mapping[str, tuple[float | None, float | None]]
+) -> pd.DataFrame:
+    """Return the scores of least squares in several pass bands, one row a record and band.
+
+    One weight and one offset for each pair of leads are fitted on the training part. Columns
+    `record`, `band`, `mse` (units of [-1, 1]) and `r`, both means over all 12 input and 11 output
+    leads of the test part.
+
+    Parameters
+    ----------
+    records
+        Any records.
+    bands
+        Lower and upper corner in Hz under the words that name them; None leaves a side open.
+    """
+    rows = []
+    others = ~np.eye(len(LEADS), dtype=bool)
+    for record in records:
+        for band, (low_hz, high_hz) in bands.items():
+            options = PreprocessingOptions(low_hz=low_hz, high_hz=high_hz)
+            prepared = prepare_record(record, options)
+            errors = [
+                one_tap_prediction(prepared.train, prepared.test, visible) - prepared.test
+                for visible in range(len(LEADS))
+            ]
+            mse = np.square(errors).mean(axis=-1)[others].mean()
+            # One weight changes no shape: r of a prediction is r of its input, with the sign.
+            sign = np.sign(np.corrcoef(prepared.train))
+            r = (sign * np.corrcoef(prepared.test))[others].mean()
+            rows.append((record.name, band, float(mse), float(r)))
+    return pd.DataFrame(rows, columns=["record", "band", "mse", "r"])
 
 
 def scaling_leak(

@@ -5,10 +5,11 @@ import matplotlib
 matplotlib.use("Agg")
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from ecgnb import description_plots
+from ecgnb import recording_plots
 from ecgnb.description import (
     band_powers,
     beat_figures,
@@ -18,7 +19,7 @@ from ecgnb.description import (
     write_description,
 )
 from ecgnb.leads import derive_leads
-from ecgnb.preprocessing import resample_signals
+from ecgnb.preprocessing import prepare_record, resample_signals
 from ecgnb.simulate import SimulationOptions, simulate_record
 
 
@@ -94,11 +95,27 @@ def test_without_a_long_enough_record_nothing_is_matched(healthy):
     ["plot_amplitudes", "plot_t_waves", "plot_intervals", "plot_singular_shares", "plot_powers"],
 )
 def test_a_comparison_has_a_legend_entry_for_each_group_and_labelled_axes(name, table):
-    axes = getattr(description_plots, name)(Figure().subplots(), {"one": table, "two": table})
+    axes = getattr(recording_plots, name)(Figure().subplots(), {"one": table, "two": table})
     assert axes.get_legend_handles_labels()[1] == ["one", "two"]
     assert axes.get_ylabel()
 
 
 def test_the_rank_figure_has_a_row_for_each_origin(table):
-    axes = description_plots.plot_rank(Figure().subplots(), table.assign(origin=["a", "b"]))
+    axes = recording_plots.plot_rank(Figure().subplots(), table.assign(origin=["a", "b"]))
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+
+
+def test_the_parts_are_drawn_one_after_the_other(healthy):
+    prepared = prepare_record(healthy.record)
+    lines = recording_plots.plot_parts(Figure().subplots(), prepared).get_lines()
+    ends = [(line.get_xdata()[0], line.get_xdata()[-1]) for line in lines]
+    assert len(lines) == 3
+    assert ends[1][0] - ends[0][1] == pytest.approx(1.0)
+    assert ends[2][1] == pytest.approx(40.0, abs=0.05)
+
+
+def test_pairs_are_drawn_with_their_median():
+    table = pd.DataFrame({"one": [1.0, 2, 3], "two": [2.0, 4, 6]})
+    axes = recording_plots.plot_pairs(Figure().subplots(), table, ["one", "two"])
+    assert len(axes.get_lines()) == 4
+    assert list(axes.get_lines()[-1].get_ydata()) == [2, 4]

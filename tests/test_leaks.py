@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ecgnb.leaks import filter_leak, one_tap_prediction, scaling_leak, window_leak
+from ecgnb.leaks import band_scores, filter_leak, one_tap_prediction, scaling_leak, window_leak
+from ecgnb.preprocessing import prepare_record
 from ecgnb.simulate import SimulationOptions, simulate_record
 
 
@@ -56,3 +57,16 @@ def test_records_of_one_patient_are_never_on_both_sides(records):
     leaky = window_leak([*records, *other], seed=1)["patients"]
     assert honest.min() > 0.01
     assert leaky.min() < 1e-6
+
+
+def test_band_scores_are_those_of_the_predictions_themselves(records):
+    (row,) = band_scores(records[:1], {"0.5-40 Hz": (0.5, 40.0)}).itertuples()
+    prepared = prepare_record(records[0])
+    mses, rs = [], []
+    for visible in range(12):
+        prediction = one_tap_prediction(prepared.train, prepared.test, visible)
+        for lead in set(range(12)) - {visible}:
+            mses.append(np.mean((prediction[lead] - prepared.test[lead]) ** 2))
+            rs.append(np.corrcoef(prediction[lead], prepared.test[lead])[0, 1])
+    assert row.mse == pytest.approx(np.mean(mses))
+    assert row.r == pytest.approx(np.mean(rs), abs=1e-6)

@@ -1,17 +1,18 @@
-"""Figures of what records contain and of how simulated and recorded ones compare.
+"""Figures of what records contain, how simulated ones compare, and of their preprocessing.
 
 Each function takes and returns Axes. Groups of records come as a mapping from the words of the
 legend to a table of `description.describe_records`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from ecgnb.description import BAND_EDGES_HZ
-from ecgnb.leads import LEADS
+from ecgnb.leads import LEADS, lead_index
+from ecgnb.preprocessing import Prepared
 
 GROUP_COLOURS = ("0.35", "tab:orange", "tab:blue", "tab:green")
 
@@ -102,4 +103,27 @@ def plot_steps(axes: Axes, courses: Mapping[str, np.ndarray], times_s: np.ndarra
     for (name, course), colour in zip(courses.items(), GROUP_COLOURS, strict=False):
         axes.plot(times_s[: course.size], course, color=colour, linewidth=1.1, label=name)
     axes.set(xlabel="time / s", ylabel="voltage / mV")
+    return axes
+
+
+def plot_parts(axes: Axes, prepared: Prepared, lead: str = "II") -> Axes:
+    """Return axes with one lead of the training, validation and test part, mV over s, in turn."""
+    parts = {"training": prepared.train, "validation": prepared.validation, "test": prepared.test}
+    start_s = 0.0
+    for (name, part), colour in zip(parts.items(), GROUP_COLOURS, strict=False):
+        times_s = start_s + np.arange(part.shape[-1]) / prepared.sampling_rate
+        course = prepared.scaling.to_mv(part)[lead_index(lead)]
+        axes.plot(times_s, course, color=colour, linewidth=0.5, label=name)
+        start_s = times_s[-1] + prepared.options.gap_s
+    axes.set(xlabel="time / s", ylabel=f"lead {lead} / mV")
+    return axes
+
+
+def plot_pairs(axes: Axes, table: pd.DataFrame, columns: Sequence[str]) -> Axes:
+    """Return axes with a thin line a record from column to column, a thick one for the median."""
+    places = np.arange(len(columns))
+    axes.plot(places, table[list(columns)].to_numpy().T, color="0.75", linewidth=0.8)
+    axes.plot(places, table[list(columns)].median(), "o-", color="tab:blue", linewidth=2.5)
+    axes.set_xticks(places, columns)
+    axes.set_xlim(-0.3, len(columns) - 0.7)
     return axes
