@@ -30,7 +30,8 @@ def filter_leak(
 
     Everything after the training part is replaced by its own mean. Columns `inside` and `before`:
     the root mean square of the change in the last 2 s of the training part, over all leads, when
-    parts are filtered one by one and when the whole record is filtered first.
+    parts are filtered one by one and when the whole record is filtered first. Columns
+    `mse_inside` and `mse_before`, mV^2: the error of least squares from lead II in the test part.
 
     Parameters
     ----------
@@ -48,10 +49,12 @@ def filter_leak(
         row: dict[str, object] = {"record": record.name}
         for name, wrong in (("inside", False), ("before", True)):
             chosen = replace(options, filter_before_split=wrong)
-            train = clean_parts(record, chosen)[0]
+            train, _, test = clean_parts(record, chosen)
             other = clean_parts(replace(record, signals=changed), chosen)[0]
             last = round(2 * options.sampling_rate)
             row[name] = float(np.sqrt(np.mean(np.square((train - other)[:, -last:]))))
+            error = one_tap_prediction(train, test, lead_index("II")) - test
+            row[f"mse_{name}"] = float(np.mean(np.square(error)))
         rows.append(row)
     return pd.DataFrame(rows)
 
