@@ -6,6 +6,7 @@ are described under one method, so differences between groups mean more than sin
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,35 @@ from ecgnb.records import Record
 
 RATE_HZ = 500.0
 BAND_EDGES_HZ = (0.5, 1, 2, 3, 5, 7, 10, 14, 20, 28, 40, 56, 80, 110)
+
+
+def list_records(records: Iterable[Record]) -> pd.DataFrame:
+    """Return one row of labels, sampling rate and length for each record."""
+    return pd.DataFrame(
+        [
+            {
+                "record": record.name,
+                "database": record.database,
+                "origin": record.origin,
+                "condition": record.condition or "not stated",
+                "patient": record.patient,
+                "sampling_rate": record.sampling_rate,
+                "duration_s": record.duration_s,
+                "frank_leads": record.frank is not None,
+            }
+            for record in records
+        ]
+    )
+
+
+def list_quality(records: Iterable[Record]) -> pd.DataFrame:
+    """Return one row for each record and lead: shares missing, flat, saturated, beyond 20 mV."""
+    rows = [
+        {"record": record.name, "database": record.database, **asdict(row)}
+        for record in records
+        for row in record.quality
+    ]
+    return pd.DataFrame(rows)
 
 
 def singular_shares(signals: np.ndarray) -> np.ndarray:

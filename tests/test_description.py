@@ -14,12 +14,15 @@ from ecgnb.description import (
     band_powers,
     beat_figures,
     describe_records,
+    list_quality,
+    list_records,
     match_records,
     singular_shares,
     write_description,
 )
 from ecgnb.leads import derive_leads
 from ecgnb.preprocessing import prepare_record, resample_signals
+from ecgnb.records import read_record, write_record
 from ecgnb.simulate import SimulationOptions, simulate_record
 
 
@@ -119,3 +122,14 @@ def test_pairs_are_drawn_with_their_median():
     axes = recording_plots.plot_pairs(Figure().subplots(), table, ["one", "two"])
     assert len(axes.get_lines()) == 4
     assert list(axes.get_lines()[-1].get_ydata()) == [2, 4]
+
+
+def test_records_and_their_quality_are_listed(tmp_path):
+    record = simulate_record(SimulationOptions(duration_s=4.0), seed=1, name="one").record
+    flat = replace(record, signals=record.signals * (np.arange(12) != 3)[:, None])
+    read = read_record(write_record(flat, tmp_path))
+    (row,) = list_records([read]).itertuples()
+    assert (row.record, row.condition, row.duration_s) == ("one", "not stated", 4.0)
+    quality = list_quality([read]).set_index("lead")
+    assert quality.loc["aVR", "flat"] == 1.0
+    assert quality.drop("aVR")["flat"].max() < 0.1
