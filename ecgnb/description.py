@@ -148,6 +148,25 @@ def describe_records(records: Iterable[Record]) -> pd.DataFrame:
     return pd.DataFrame([describe_record(record) for record in records])
 
 
+def compare_descriptions(recorded: pd.DataFrame, simulated: pd.DataFrame) -> pd.DataFrame:
+    """Return for each figure of both tables where the simulated median lies, one row a figure.
+
+    Columns `low`, `median`, `high` (10, 50 and 90 % of the recorded values), `simulated` (median)
+    and `inside`, whether it lies between low and high.
+    """
+    labels = ("duration", "limb_error")
+    figures = [
+        name
+        for name in simulated.select_dtypes("number").columns
+        if name in recorded and not name.startswith(labels)
+    ]
+    table = recorded[figures].quantile([0.1, 0.5, 0.9]).T
+    table.columns = ["low", "median", "high"]
+    table["simulated"] = simulated[figures].median()
+    table["inside"] = table["simulated"].between(table["low"], table["high"])
+    return table.rename_axis("figure").reset_index()
+
+
 def write_description(records: Iterable[Record], path: Path) -> Path:
     """Return the path of a CSV file of `describe_records`, four digits a figure.
 

@@ -13,6 +13,7 @@ from ecgnb import recording_plots
 from ecgnb.description import (
     band_powers,
     beat_figures,
+    compare_descriptions,
     describe_records,
     list_quality,
     list_records,
@@ -133,3 +134,12 @@ def test_records_and_their_quality_are_listed(tmp_path):
     quality = list_quality([read]).set_index("lead")
     assert quality.loc["aVR", "flat"] == 1.0
     assert quality.drop("aVR")["flat"].max() < 0.1
+
+
+def test_a_table_compared_with_itself_lies_inside_and_a_doubled_one_does_not(table):
+    spread = pd.concat([table, table.assign(rr_ms=table["rr_ms"] * 1.1)])
+    same = compare_descriptions(spread, spread).set_index("figure")
+    assert same["inside"].all()
+    assert "duration_s" not in same.index
+    doubled = spread.assign(rr_ms=2 * spread["rr_ms"])
+    assert not compare_descriptions(spread, doubled).set_index("figure").loc["rr_ms", "inside"]
