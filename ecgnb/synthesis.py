@@ -68,7 +68,7 @@ class SimulationOptions:
     respiration_deg: float = 5.0
     nondipolar: float = 0.16
     wander_uv: float = 60.0
-    noise_uv: float = 9.0
+    noise_uv: float = 8.0
     mains_uv: float = 2.0
     snr_db: float | None = None
     patient_seed: int | None = None
