@@ -127,3 +127,21 @@ def plot_pairs(axes: Axes, table: pd.DataFrame, columns: Sequence[str]) -> Axes:
     axes.set_xticks(places, columns)
     axes.set_xlim(-0.3, len(columns) - 0.7)
     return axes
+
+
+def plot_by_condition(axes: Axes, groups: Mapping[str, pd.DataFrame], column: str) -> Axes:
+    """Return axes with the median and 10-90 % range of one column in each condition.
+
+    Conditions stand in the order of the first group; one that a group lacks is left empty.
+    """
+    conditions = list(dict.fromkeys(next(iter(groups.values()))["condition"]))
+    offsets = np.linspace(-0.18, 0.18, len(groups)) if len(groups) > 1 else [0.0]
+    for (name, table), offset, colour in zip(groups.items(), offsets, GROUP_COLOURS, strict=False):
+        ranges = table.groupby("condition")[column].quantile([0.1, 0.5, 0.9]).unstack()
+        ranges = ranges.reindex(conditions)
+        places = np.arange(len(conditions)) + offset
+        axes.hlines(places, ranges[0.1], ranges[0.9], color=colour, linewidth=2.5, alpha=0.55)
+        axes.plot(ranges[0.5], places, "o", color=colour, markersize=4, label=name)
+    axes.set_yticks(range(len(conditions)), conditions)
+    axes.invert_yaxis()
+    return axes

@@ -143,3 +143,14 @@ def test_a_table_compared_with_itself_lies_inside_and_a_doubled_one_does_not(tab
     assert "duration_s" not in same.index
     doubled = spread.assign(rr_ms=2 * spread["rr_ms"])
     assert not compare_descriptions(spread, doubled).set_index("figure").loc["rr_ms", "inside"]
+
+
+def test_conditions_are_rows_and_a_missing_one_stays_empty():
+    one = pd.DataFrame({"condition": ["a", "a", "b"], "qrs_ms": [80.0, 90.0, 120.0]})
+    groups = {"simulated": one, "recorded": one[one["condition"] == "a"]}
+    axes = recording_plots.plot_by_condition(Figure().subplots(), groups, "qrs_ms")
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    first, second = (line.get_xdata() for line in axes.get_lines())
+    assert list(first) == [85.0, 120.0]
+    assert second[0] == 85.0
+    assert np.isnan(second[1])
