@@ -1,0 +1,192 @@
+"""The network that starts from nearest neighbours and ridge and learns what they miss.
+
+One small network per person serves all 12 input leads. It sees the input lead and three closed
+forms of all leads, and adds a correction that is zero before training, so that step 0 equals the
+nearest neighbours. Which lead is given changes scale and offset of every layer (FiLM, Perez et
+al. 2018).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ecgnb.leads import LEADS
+from ecgnb.linear import lag_moments, solve_ridge
+from ecgnb.neighbours import NeighbourModel, fit_neighbours, predict_held_out
+from ecgnb.preprocessing import Prepared
+from ecgnb.training import FitOptions, History, fit
+
+N_LEAD = len(LEADS)
+_DILATIONS = (1, 2, 4, 8, 16, 32, 64)
+_RIDGE_REACH_S = 0.4
+_SHRINKAGES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class BestOptions:
+    """Size of the network and of its fit."""
+
+    width: int = 48
+    n_step: int = 300
+    batch_size: int = 24
+    n_time: int = 512
+    learning_rate: float = 3e-3
+
+
+class Corrector(nn.Module):
+    """Dilated convolutions over `(row, channel, time)` that give corrections `(row, lead, time)`.
+
+    Seven layers of kernel 5 and dilation 1 ... 64 look back and ahead about one second.
+    """
+
+    def __init__(self, n_channel: int, width: int) -> None:
+        super().__init__()
+        self.enter = nn.Conv1d(n_channel, width, 5, padding=2)
+        self.layers = nn.ModuleList(
+            nn.Conv1d(width, width, 5, padding=2 * dilation, dilation=dilation)
+            for dilation in _DILATIONS
+        )
+        self.films = nn.ModuleList(nn.Linear(N_LEAD, 2 * width) for _ in range(8))
+        self.leave = nn.Conv1d(width, N_LEAD, 1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+        for film in self.films:
+            nn.init.normal_(film.weight, std=0.3)
+            nn.init.zeros_(film.bias)
+
+    def forward(self, channels: Tensor, given: Tensor) -> Tensor:
+        """Return corrections from channels and the one-hot given lead `(row, 12)`."""
+        features = self._modulated(self.films[0], given, self.enter(channels))
+        for film, layer in zip(self.films[1:], self.layers, strict=True):
+            features = features + self._modulated(film, given, layer(features))
+        return self.leave(features)
+
+    @staticmethod
+    def _modulated(film: nn.Module, given: Tensor, features: Tensor) -> Tensor:
+        scale, shift = film(given).unsqueeze(-1).chunk(2, dim=1)
+        return functional.gelu(features * (1 + scale) + shift)
+
+
+def closed_forms(
+    models: tuple[NeighbourModel, ...], ridges: tuple, part: np.ndarray, *, held_out: bool = False
+) -> np.ndarray:
+    """Return the network's channels `(input, channel, time)` for one part `(lead, time)`.
+
+    Channel 0 is the input lead, then 12 leads each by short neighbours, long neighbours, ridge.
+    """
+    rows = []
+    for index, (model, ridge) in enumerate(zip(models, ridges, strict=True)):
+        signal = part[index]
+        each = predict_held_out(model, signal) if held_out else model.predict_each(signal)
+        rows.append(np.concatenate([signal[None], *each, ridge.predict(signal)]))
+    return np.stack(rows).astype(np.float32)
+
+
+def fit_closed_forms(prepared: Prepared, *, refit: bool = False) -> tuple[tuple, tuple]:
+    """Return the neighbours and the ridge of each input lead.
+
+    With `refit` the neighbours are looked up in the training and the validation part together:
+    all choices are made by then.
+    """
+    rate = prepared.sampling_rate
+    library = prepared.train
+    if refit:
+        library = np.concatenate([prepared.train, prepared.validation], axis=1)
+    neighbours = tuple(fit_neighbours(library[lead], library, rate) for lead in range(N_LEAD))
+    reach = round(_RIDGE_REACH_S * rate)
+    parts = (prepared.train, prepared.validation)
+    ridges = tuple(
+        solve_ridge(*(lag_moments(part[lead], part, reach) for part in parts))
+        for lead in range(N_LEAD)
+    )
+    return neighbours, ridges
+
+
+def start_of(channels: Tensor) -> Tensor:
+    """Return what the network starts from: the mean of both neighbours `(row, lead, time)`."""
+    return (channels[:, 1 : 1 + N_LEAD] + channels[:, 1 + N_LEAD : 1 + 2 * N_LEAD]) / 2
+
+
+def fit_corrector(
+    channels: tuple[Tensor, Tensor],
+    targets: tuple[Tensor, Tensor],
+    *,
+    options: BestOptions,
+    seed: int = 0,
+) -> tuple[Corrector, Tensor, History]:
+    """Return the network, how much of its correction to use per pair `(input, lead)`, its history.
+
+    Parameters
+    ----------
+    channels
+        Of the training and the validation part `(input, channel, time)`.
+    targets
+        The same parts `(lead, time)`, scaled.
+    """
+    torch.manual_seed(seed)
+    model = Corrector(channels[0].shape[1], options.width)
+    given = torch.eye(N_LEAD)
+    hidden = 1 - given
+    n_time = min(options.n_time, targets[0].shape[-1])
+    last = targets[0].shape[-1] - n_time
+
+    def draw(generator: torch.Generator) -> tuple[Tensor, ...]:
+        rows = torch.arange(options.batch_size) % N_LEAD
+        starts = torch.randint(last + 1, (options.batch_size,), generator=generator).tolist()
+        pairs = list(zip(rows.tolist(), starts, strict=True))
+        crops = torch.stack([channels[0][row, :, at : at + n_time] for row, at in pairs])
+        return rows, crops, torch.stack([targets[0][:, at : at + n_time] for at in starts])
+
+    def loss(model: Corrector, rows: Tensor, crops: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        error = model(crops, given[rows]) + start_of(crops) - wanted
+        squared = error.square().mean(dim=-1) * hidden[rows]
+        return {"reconstruction": squared.sum() / hidden[rows].sum()}
+
+    def validate(model: Corrector) -> Tensor:
+        error = start_of(channels[1]) + correction(model, channels[1]) - targets[1]
+        return ((error.square().mean(dim=-1) * hidden).sum() / hidden.sum()).reshape(1)
+
+    fit_options = FitOptions(options.n_step, options.learning_rate, check_every=50, seed=seed)
+    history = fit(model, draw, loss, validate=validate, options=fit_options)
+    return model, choose_share(model, channels[1], targets[1]), history
+
+
+def correction(model: Corrector, channels: Tensor) -> Tensor:
+    """Return the corrections `(input, lead, time)` of one part, lead by lead to save memory."""
+    given = torch.eye(N_LEAD)
+    with torch.no_grad():
+        return torch.cat(
+            [model(channels[row : row + 1], given[row : row + 1]) for row in range(N_LEAD)]
+        )
+
+
+def choose_share(model: Corrector, channels: Tensor, targets: Tensor) -> Tensor:
+    """Return the share of the correction `(input, lead)` with the least validation error."""
+    error, added = start_of(channels) - targets, correction(model, channels)
+    errors = [(error + share * added).square().mean(dim=-1) for share in _SHRINKAGES]
+    return torch.tensor(_SHRINKAGES)[torch.stack(errors).argmin(dim=0)]
+
+
+def fit_predict_best(
+    prepared: Prepared, *, seed: int = 0, options: BestOptions | None = None
+) -> np.ndarray:
+    """Return predictions of the test part `(input, lead, time)`, scaled.
+
+    Trained on held-out neighbours of the training part; epochs and the share of the correction
+    are chosen on the validation part; then the validation part joins the neighbours' library.
+    """
+    options = options or BestOptions()
+    neighbours, ridges = fit_closed_forms(prepared)
+    channels = (
+        torch.from_numpy(closed_forms(neighbours, ridges, prepared.train, held_out=True)),
+        torch.from_numpy(closed_forms(neighbours, ridges, prepared.validation)),
+    )
+    targets = (torch.from_numpy(prepared.train), torch.from_numpy(prepared.validation))
+    model, share, _ = fit_corrector(channels, targets, options=options, seed=seed)
+    neighbours, ridges = fit_closed_forms(prepared, refit=True)
+    test = torch.from_numpy(closed_forms(neighbours, ridges, prepared.test))
+    predicted = start_of(test) + share[..., None] * correction(model, test)
+    return predicted.numpy()
