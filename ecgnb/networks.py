@@ -1,0 +1,198 @@
+"""The paper's family of personal CNNs: one lead in, twelve out, alike but for their head.
+
+Two strided convolutions read a window of one lead. Then either everything is flattened and goes
+through dense layers (1-D head), or the channel x time structure stays through the dense layers
+(2-D head), in two readings. The 12 networks of a record, one per input lead, are stacked: their
+parameters share a first axis and they train together without feeling each other.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ecgnb.leads import LEADS
+from ecgnb.preprocessing import Prepared, make_windows
+from ecgnb.training import FitOptions, History, fit
+
+HEADS = ("1d", "2d_shared", "2d_separable")
+N_TIME = 256
+_KERNEL = 9
+_STRIDE = 2
+_N_SHORT = N_TIME // _STRIDE**2
+_N_LEAD = len(LEADS)
+
+
+@dataclass(frozen=True)
+class CnnOptions:
+    """Head, size and fit of the networks; `n_weight` is matched by the width of the body."""
+
+    head: str = "1d"
+    n_weight: int = 30_000
+    n_step: int = 400
+    batch_size: int = 16
+    hop: int = 32
+    learning_rate: float = 3e-3
+
+    def __post_init__(self) -> None:
+        if self.head not in HEADS:
+            raise ValueError(f"head must be one of {', '.join(HEADS)}, got {self.head!r}")
+
+
+class StackedConv(nn.Module):
+    """`n_member` independent convolutions on `(row, member, channel, time)`."""
+
+    def __init__(self, n_member: int, n_in: int, n_out: int) -> None:
+        super().__init__()
+        bound = (n_in * _KERNEL) ** -0.5
+        self.weight = nn.Parameter(torch.empty(n_member, n_out, n_in, _KERNEL))
+        self.bias = nn.Parameter(torch.zeros(n_member, n_out))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, signals: Tensor) -> Tensor:
+        """Return `(row, member, channel, time / 2)`."""
+        n_row, n_member, _, n_time = signals.shape
+        out = functional.conv1d(
+            signals.reshape(n_row, -1, n_time),
+            self.weight.flatten(0, 1),
+            self.bias.flatten(),
+            stride=_STRIDE,
+            padding=_KERNEL // 2,
+            groups=n_member,
+        )
+        return out.reshape(n_row, n_member, -1, out.shape[-1])
+
+
+class StackedDense(nn.Module):
+    """`n_member` independent dense layers on the last axis of `(row, member, ..., feature)`."""
+
+    def __init__(self, n_member: int, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_member, n_in, n_out))
+        self.bias = nn.Parameter(torch.zeros(n_member, 1, n_out))
+        nn.init.uniform_(self.weight, -(n_in**-0.5), n_in**-0.5)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return `(row, member, ..., n_out)`."""
+        by_member = features.transpose(0, 1)
+        flat = by_member.reshape(self.weight.shape[0], -1, self.weight.shape[1])
+        out = torch.baddbmm(self.bias, flat, self.weight)
+        return out.reshape(*by_member.shape[:-1], -1).transpose(0, 1)
+
+
+class StackedCnn(nn.Module):
+    """`n_member` networks from one lead `(row, member, time)` to `(row, member, lead, time)`."""
+
+    def __init__(self, n_member: int, head: str, width: int) -> None:
+        super().__init__()
+        self.n_member, self.head = n_member, head
+        n_body = 8 if head == "1d" else width
+        self.first = StackedConv(n_member, 1, n_body)
+        self.second = StackedConv(n_member, n_body, n_body)
+        if head == "1d":
+            self.narrow = StackedDense(n_member, n_body * _N_SHORT, width)
+            self.widen = StackedDense(n_member, width, _N_LEAD * N_TIME)
+        else:
+            self.over_time = StackedDense(n_member, _N_SHORT, N_TIME)
+            self.over_leads = StackedDense(n_member, n_body, _N_LEAD)
+
+    def forward(self, signals: Tensor) -> Tensor:
+        """Return all leads of each window."""
+        features = functional.gelu(self.second(functional.gelu(self.first(signals.unsqueeze(2)))))
+        if self.head == "1d":
+            hidden = functional.gelu(self.narrow(features.flatten(2)))
+            return self.widen(hidden).unflatten(-1, (_N_LEAD, N_TIME))
+        stretched = self.over_time(features)
+        if self.head == "2d_shared":
+            stretched = functional.gelu(stretched)
+        return self.over_leads(stretched.transpose(2, 3)).transpose(2, 3)
+
+
+def matched_width(head: str, n_weight: int) -> int:
+    """Return the width that brings a network nearest to a number of weights.
+
+    Examples
+    --------
+    >>> [matched_width(head, 30_000) for head in HEADS]
+    [8, 37, 37]
+    """
+    widths = range(1, 400)
+    return min(widths, key=lambda width: abs(_n_weight(head, width) - n_weight))
+
+
+def _n_weight(head: str, width: int) -> int:
+    body = 8 if head == "1d" else width
+    n_conv = body * (_KERNEL + 1) + body * (body * _KERNEL + 1)
+    if head == "1d":
+        return n_conv + (body * _N_SHORT + 1) * width + (width + 1) * _N_LEAD * N_TIME
+    return n_conv + (_N_SHORT + 1) * N_TIME + (body + 1) * _N_LEAD
+
+
+def fit_cnn(
+    prepared: Prepared, *, options: CnnOptions, seed: int = 0
+) -> tuple[StackedCnn, History]:
+    """Return the 12 networks of a record, one per input lead, each best on its validation error.
+
+    The loss of a network is its mean squared error over the 11 hidden leads; the 12 losses are
+    summed, so that each network gets its own gradient.
+    """
+    torch.manual_seed(seed)
+    model = StackedCnn(_N_LEAD, options.head, matched_width(options.head, options.n_weight))
+    train = torch.from_numpy(make_windows(prepared.train, N_TIME, hop=options.hop))
+    check = torch.from_numpy(make_windows(prepared.validation, N_TIME, hop=N_TIME // 4))
+    hidden = 1 - torch.eye(_N_LEAD)
+
+    def errors(model: StackedCnn, windows: Tensor) -> Tensor:
+        squared = (model(windows) - windows.unsqueeze(1)).square().mean(dim=(0, 3))
+        return (squared * hidden).sum(dim=1) / hidden.sum(dim=1)
+
+    def draw(generator: torch.Generator) -> tuple[Tensor]:
+        rows = torch.randint(train.shape[0], (options.batch_size,), generator=generator)
+        return (train.index_select(0, rows),)
+
+    history = fit(
+        model,
+        draw,
+        lambda model, windows: {"reconstruction": errors(model, windows).sum()},
+        validate=lambda model: errors(model, check),
+        options=FitOptions(options.n_step, options.learning_rate, check_every=25, seed=seed),
+    )
+    return model, history
+
+
+def predict_windows(model: StackedCnn, signals: np.ndarray) -> np.ndarray:
+    """Return predictions `(input, lead, time)` for one part `(lead, time)`.
+
+    Windows overlap by three quarters and are averaged with Hann weights, so that no window's
+    edge shows.
+    """
+    n_time = signals.shape[-1]
+    padded = np.pad(
+        signals, [(0, 0), (N_TIME, 2 * N_TIME)], mode="reflect" if n_time > 2 * N_TIME else "edge"
+    )
+    hop = N_TIME // 4
+    windows = torch.from_numpy(make_windows(padded.astype(np.float32), N_TIME, hop=hop))
+    weights = np.hanning(N_TIME + 2)[1:-1].astype(np.float32)
+    total = np.zeros((_N_LEAD, _N_LEAD, padded.shape[-1]), dtype=np.float32)
+    norm = np.zeros(padded.shape[-1], dtype=np.float32)
+    with torch.no_grad():
+        for number, window in enumerate(windows):
+            place = slice(number * hop, number * hop + N_TIME)
+            total[..., place] += model(window.unsqueeze(0))[0].numpy() * weights
+            norm[place] += weights
+    inside = slice(N_TIME, N_TIME + n_time)
+    return total[..., inside] / norm[inside]
+
+
+def predict_head(head: str, prepared: Prepared, seed: int) -> np.ndarray:
+    """Return predictions of the test part `(input, lead, time)` by networks of one head."""
+    model, _ = fit_cnn(prepared, options=CnnOptions(head), seed=seed)
+    return predict_windows(model, prepared.test)
+
+
+predict_1d = partial(predict_head, "1d")
+predict_2d = partial(predict_head, "2d_shared")
+predict_separable = partial(predict_head, "2d_separable")
