@@ -57,13 +57,13 @@ def bundle_branch_block(
     """Return a heart in which one ventricle follows the other: late, broad forces, T opposite."""
     stretch = 0.6 + 0.4 * severity
     if generator.uniform() < 0.55:  # left
-        heart = heart.scaled("QRS", gain=0.8, stretch=1 + 0.5 * stretch)
+        heart = heart.scaled("QRS", gain=0.8, stretch=1 + 0.35 * stretch)
         late = stretch * np.array([0.42, 0.05, 0.75])
         heart = heart.moved(Q=(0.15, 0.05, 0.25), S=late, ST=-0.22 * late, T2=-0.6 * late)
     else:  # right
         late = stretch * np.array([-0.55, 0.0, -0.75])
         heart = heart.moved(S=late, ST=-0.08 * late, T2=-0.25 * late)
-    when, width = 0.052 + 0.012 * severity, 0.014 + 0.004 * severity
+    when, width = 0.042 + 0.016 * severity, 0.011 + 0.005 * severity
     return heart.timed("S", centre_s=when, width_s=width), rhythm
 
 

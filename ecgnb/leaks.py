@@ -189,19 +189,21 @@ def window_leak(
     }
     both = np.concatenate(windows)
     visible = both[:, lead_index(input_lead)]
-    distance = np.square(visible).sum(axis=-1) - 2 * visible @ visible.T
+    length = np.square(visible).sum(axis=-1)
     hidden = both[:, [lead_index(lead) for lead in other_leads(input_lead)]]
-    table = pd.DataFrame({"record": [record.name for record in records]})
-    for name, fold in folds.items():
-        unknown = fold[:, None] == fold
-        if name == "blocks":
-            near = np.abs(place[:, None] - place) * hop < n_time + rate
-            unknown |= near & (record_of[:, None] == record_of)
-        answer = hidden[np.where(unknown, np.inf, distance).argmin(axis=1)]
-        error = np.square(answer - hidden).mean(axis=(1, 2))
-        mean = np.bincount(record_of, error, len(records)) / counts
-        table[name] = np.sqrt(mean)
-    return table
+    errors = {name: np.zeros(len(records)) for name in folds}
+    for number in range(len(records)):
+        asked = np.flatnonzero(record_of == number)
+        distance = length - 2 * visible[asked] @ visible.T
+        near = np.abs(place[asked, None] - place) * hop < n_time + rate
+        near &= record_of == number
+        for name, fold in folds.items():
+            unknown = fold[asked, None] == fold
+            if name == "blocks":
+                unknown |= near
+            answer = hidden[np.where(unknown, np.inf, distance).argmin(axis=1)]
+            errors[name][number] = np.sqrt(np.mean(np.square(answer - hidden[asked])))
+    return pd.DataFrame({"record": [record.name for record in records], **errors})
 
 
 def _clean_piece(record: Record, piece_s: float, rate: float) -> np.ndarray:

@@ -45,7 +45,8 @@ def electrode_noise(
     """Return disturbances of the 8 independent leads `(8, time)` in mV.
 
     They arise at nine electrodes, so they obey Einthoven's law and reach several leads at once.
-    How good each electrode's contact is varies from one to the next by a factor of about 1.6.
+    How good each electrode's contact is varies from one to the next by a factor of about 1.6,
+    and wander from one recording to the next by a factor of about 2.7.
 
     Parameters
     ----------
@@ -59,8 +60,10 @@ def electrode_noise(
     """
     frequencies = noise_frequencies(n_time, sampling_rate)
     wander = np.exp(-0.5 * np.square(frequencies / 0.18)) * (frequencies > 0)
+    wander /= np.hypot(frequencies, 0.03)
     muscle = (frequencies > 1) / np.sqrt(1 + np.square(frequencies / 60.0))
     contact = np.exp(0.5 * generator.normal(size=(2, 9, 1)))
+    contact[0] *= np.exp(generator.normal())
     electrodes = sizes_uv[0] * contact[0] * coloured_noise(9, n_time, wander, generator)
     electrodes += sizes_uv[1] * contact[1] * coloured_noise(9, n_time, muscle, generator)
     hum = np.sqrt(2) * np.sin(2 * np.pi * 50.0 * np.arange(n_time) / sampling_rate)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from ecgnb.databases import CONDITIONS
 from ecgnb.description import BAND_EDGES_HZ
 from ecgnb.leads import LEADS, lead_index
 from ecgnb.preprocessing import Prepared
@@ -132,9 +133,10 @@ def plot_pairs(axes: Axes, table: pd.DataFrame, columns: Sequence[str]) -> Axes:
 def plot_by_condition(axes: Axes, groups: Mapping[str, pd.DataFrame], column: str) -> Axes:
     """Return axes with the median and 10-90 % range of one column in each condition.
 
-    Conditions stand in the order of the first group; one that a group lacks is left empty.
+    Conditions stand in the order of the book; one that a group lacks is left empty.
     """
-    conditions = list(dict.fromkeys(next(iter(groups.values()))["condition"]))
+    present = {condition for table in groups.values() for condition in table["condition"]}
+    conditions = [condition for condition in CONDITIONS if condition in present]
     offsets = np.linspace(-0.18, 0.18, len(groups)) if len(groups) > 1 else [0.0]
     for (name, table), offset, colour in zip(groups.items(), offsets, GROUP_COLOURS, strict=False):
         ranges = table.groupby("condition")[column].quantile([0.1, 0.5, 0.9]).unstack()
@@ -144,4 +146,23 @@ def plot_by_condition(axes: Axes, groups: Mapping[str, pd.DataFrame], column: st
         axes.plot(ranges[0.5], places, "o", color=colour, markersize=4, label=name)
     axes.set_yticks(range(len(conditions)), conditions)
     axes.invert_yaxis()
+    return axes
+
+
+def plot_waves(
+    axes: Axes, course: np.ndarray, masks: Mapping[str, np.ndarray], times_s: np.ndarray
+) -> Axes:
+    """Return axes with one beat `(time,)` in mV over s and a coloured span for each wave."""
+    axes.plot(times_s, course, color="0.15", linewidth=1.2)
+    colours = ("tab:green", "0.85", "tab:blue", "0.85", "tab:orange")
+    for (name, mask), colour in zip(masks.items(), colours, strict=False):
+        inside = np.flatnonzero(mask)
+        if inside.size:
+            start, stop = times_s[inside[0]], times_s[inside[-1]]
+            axes.axvspan(start, stop, color=colour, alpha=0.3, linewidth=0)
+            middle = (start + stop) / 2
+            axes.text(
+                middle, 0.98, name, transform=axes.get_xaxis_transform(), ha="center", va="top"
+            )
+    axes.set(xlabel="time after the R peak / s", ylabel="voltage / mV")
     return axes
