@@ -2,7 +2,8 @@
 
 Two strided convolutions read a window of one lead. Then either everything is flattened and goes
 through dense layers (1-D head), or the channel x time structure stays through the dense layers
-(2-D head), in two readings. The 12 networks of a record, one per input lead, are stacked: their
+(2-D head), in two readings: dense layers along time, shared by the channels, or a separable linear
+map over leads and time. The 12 networks of a record, one per input lead, are stacked: their
 parameters share a first axis and they train together without feeling each other.
 """
 
@@ -24,18 +25,19 @@ _KERNEL = 9
 _STRIDE = 2
 _N_SHORT = N_TIME // _STRIDE**2
 _N_LEAD = len(LEADS)
+_N_CHANNEL = 16
 
 
 @dataclass(frozen=True)
 class CnnOptions:
-    """Head, size and fit of the networks; `n_weight` is matched by the width of the body."""
+    """Head, size and fit of the networks; the width of the dense layers matches `n_weight`."""
 
     head: str = "1d"
-    n_weight: int = 30_000
-    n_step: int = 400
+    n_weight: int = 100_000
+    n_step: int = 600
     batch_size: int = 16
     hop: int = 32
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-2
 
     def __post_init__(self) -> None:
         if self.head not in HEADS:
@@ -89,15 +91,15 @@ class StackedCnn(nn.Module):
     def __init__(self, n_member: int, head: str, width: int) -> None:
         super().__init__()
         self.n_member, self.head = n_member, head
-        n_body = 8 if head == "1d" else width
-        self.first = StackedConv(n_member, 1, n_body)
-        self.second = StackedConv(n_member, n_body, n_body)
+        self.first = StackedConv(n_member, 1, _N_CHANNEL)
+        self.second = StackedConv(n_member, _N_CHANNEL, _N_CHANNEL)
         if head == "1d":
-            self.narrow = StackedDense(n_member, n_body * _N_SHORT, width)
+            self.narrow = StackedDense(n_member, _N_CHANNEL * _N_SHORT, width)
             self.widen = StackedDense(n_member, width, _N_LEAD * N_TIME)
         else:
-            self.over_time = StackedDense(n_member, _N_SHORT, N_TIME)
-            self.over_leads = StackedDense(n_member, n_body, _N_LEAD)
+            self.narrow = StackedDense(n_member, _N_SHORT, width)
+            self.widen = StackedDense(n_member, width, N_TIME)
+            self.over_leads = StackedDense(n_member, _N_CHANNEL, _N_LEAD)
 
     def forward(self, signals: Tensor) -> Tensor:
         """Return all leads of each window."""
@@ -105,9 +107,10 @@ class StackedCnn(nn.Module):
         if self.head == "1d":
             hidden = functional.gelu(self.narrow(features.flatten(2)))
             return self.widen(hidden).unflatten(-1, (_N_LEAD, N_TIME))
-        stretched = self.over_time(features)
+        hidden = self.narrow(features)
         if self.head == "2d_shared":
-            stretched = functional.gelu(stretched)
+            hidden = functional.gelu(hidden)
+        stretched = self.widen(hidden)
         return self.over_leads(stretched.transpose(2, 3)).transpose(2, 3)
 
 
@@ -116,19 +119,18 @@ def matched_width(head: str, n_weight: int) -> int:
 
     Examples
     --------
-    >>> [matched_width(head, 30_000) for head in HEADS]
-    [8, 37, 37]
+    >>> [matched_width(head, 100_000) for head in HEADS]
+    [23, 302, 302]
     """
-    widths = range(1, 400)
+    widths = range(1, 2000)
     return min(widths, key=lambda width: abs(_n_weight(head, width) - n_weight))
 
 
 def _n_weight(head: str, width: int) -> int:
-    body = 8 if head == "1d" else width
-    n_conv = body * (_KERNEL + 1) + body * (body * _KERNEL + 1)
+    n_body = _N_CHANNEL * (_KERNEL + 1) + _N_CHANNEL * (_N_CHANNEL * _KERNEL + 1)
     if head == "1d":
-        return n_conv + (body * _N_SHORT + 1) * width + (width + 1) * _N_LEAD * N_TIME
-    return n_conv + (_N_SHORT + 1) * N_TIME + (body + 1) * _N_LEAD
+        return n_body + (_N_CHANNEL * _N_SHORT + 1) * width + (width + 1) * _N_LEAD * N_TIME
+    return n_body + (_N_SHORT + 1) * width + (width + 1) * N_TIME + (_N_CHANNEL + 1) * _N_LEAD
 
 
 def fit_cnn(
