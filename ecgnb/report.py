@@ -1,0 +1,235 @@
+"""The chapter's side of the book: options, data, artifacts, numbers for the text."""
+
+import html
+import inspect
+import json
+import platform
+import warnings
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML, Markdown, display
+
+from ecgnb import plotting, tasks
+from ecgnb.databases import data_folder, load_database
+from ecgnb.metrics import Estimate
+from ecgnb.profiles import PROFILES, Profile
+from ecgnb.records import Record
+from ecgnb.simulate import write_cohort
+from ecgnb.training import one_thread
+
+ROOT = Path(__file__).resolve().parent.parent
+CHAPTERS = (
+    "01_recordings",
+    "02_preprocessing",
+    "03_least_squares",
+    "04_cnn",
+    "05_every_lead",
+    "06_vae",
+    "07_grad_cam",
+    "08_condition",
+    "09_conditions_compared",
+    "10_audit",
+    "scorecard",
+    "colophon",
+)
+_PACKAGES = ("ecgnb", "numpy", "scipy", "pandas", "torch", "wfdb", "sleepecg", "captum")
+
+
+class MissingArtifactError(FileNotFoundError):
+    """An artifact of another chapter is absent."""
+
+
+def label_of(data: str | Path | None) -> str:
+    """Return `real` if a data folder is given here or by `ECGNB_DATA`, else `simulated`."""
+    return "simulated" if data_folder(data) is None else "real"
+
+
+def artifact_folder(profile: str, data: str | Path | None) -> Path:
+    """Return where the chapters of one run leave their results."""
+    return ROOT / "artifacts" / f"{profile}-{label_of(data)}"
+
+
+def open_chapter(name: str, *, profile: str = "demo", data: str = "") -> "Chapter":
+    """Return the chapter `name`, its options checked and its data in place.
+
+    Without a data folder the simulated cohort of the profile is written first.
+
+    Raises
+    ------
+    ValueError
+        For a chapter or profile that does not exist.
+    """
+    if not any(name.startswith(chapter) for chapter in CHAPTERS):
+        raise ValueError(f"no chapter {name!r}; there are {', '.join(CHAPTERS)}")
+    if profile not in PROFILES:
+        raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
+    one_thread()
+    warnings.filterwarnings("ignore", message="The inplace keyword")
+    plotting.use_style()
+    sizes, folder = PROFILES[profile], data_folder(data)
+    simulated = folder is None
+    if simulated:
+        folder = simulated_folder(sizes)
+    return Chapter(name, sizes, folder, simulated, artifact_folder(profile, data))
+
+
+def simulated_folder(sizes: Profile) -> Path:
+    """Return the folder of the profile's simulated cohort, written if it is not there."""
+    return write_cohort(
+        ROOT / "data" / f"simulated-{sizes.name}",
+        n_twadb=sizes.n_record or 60,
+        n_patient=sizes.n_patient,
+        duration_s=sizes.twadb_duration_s,
+    )
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One chapter in one run: where its data and its artifacts are."""
+
+    name: str
+    profile: Profile
+    data: Path
+    simulated: bool
+    artifacts: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where this chapter writes."""
+        return self.artifacts / self.name
+
+    def banner(self) -> None:
+        """Display what the data of this page is."""
+        if self.simulated:
+            kind, title = "warning", "Simulated data"
+            text = "The recordings on this page are simulated, unless a figure says otherwise."
+        else:
+            kind, title = "note", "Real recordings"
+            text = "The recordings on this page come from the data folder of this run."
+        display(
+            HTML(
+                f'<div class="admonition {kind}"><p class="admonition-title">{title}</p>'
+                f"<p>{text} Profile: {self.profile.name}.</p></div>"
+            )
+        )
+
+    def load(
+        self, database: str, *, condition: str | None = None, limit: int | None = None
+    ) -> list[Record]:
+        """Return usable records of a database, at most `limit`, spread over origins or conditions.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the data folder holds none.
+        """
+        loaded = load_database(self.data, database)
+        records = [r for r in loaded.records if condition in (None, r.condition)]
+        if not records and condition is None:
+            raise FileNotFoundError(f"no usable record of {database} in the data folder")
+        return records if limit is None else spread(records, limit)
+
+    def save_table(self, name: str, table: pd.DataFrame) -> None:
+        """Write a table for other chapters."""
+        tasks.write_table(self.folder / f"{name}.csv", table)
+
+    def read_table(self, chapter: str, name: str) -> pd.DataFrame:
+        """Return a table of another chapter."""
+        return tasks.read_table(self._artifact(chapter, f"{name}.csv"))
+
+    def save_arrays(self, name: str, **arrays: np.ndarray) -> None:
+        """Write arrays for other chapters, as `.npz` without pickle."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.folder / f".partial-{name}.npz"
+        np.savez(partial, **arrays)
+        content = partial.read_bytes()
+        partial.unlink()
+        tasks.write_bytes(self.folder / f"{name}.npz", content)
+
+    def read_arrays(self, chapter: str, name: str) -> dict[str, np.ndarray]:
+        """Return arrays of another chapter."""
+        with np.load(self._artifact(chapter, f"{name}.npz"), allow_pickle=False) as arrays:
+            return {key: arrays[key] for key in arrays.files}
+
+    def save_numbers(self, name: str, numbers: dict[str, float]) -> None:
+        """Write numbers for the scorecard and other chapters."""
+        plain = {key: float(value) for key, value in numbers.items()}
+        text = json.dumps(plain, indent=1) + "\n"
+        tasks.write_bytes(self.folder / f"{name}.json", text.encode())
+
+    def read_numbers(self, chapter: str, name: str) -> dict[str, float]:
+        """Return numbers of another chapter."""
+        return json.loads(self._artifact(chapter, f"{name}.json").read_text())
+
+    def _artifact(self, chapter: str, file: str) -> Path:
+        path = self.artifacts / chapter / file
+        if not tasks.is_whole(path):
+            raise MissingArtifactError(
+                f"{file} of chapter {chapter} is absent or damaged: run {chapter} first, "
+                f"with profile {self.profile.name!r} and the same data"
+            )
+        return path
+
+    def recorded(self, name: str) -> pd.DataFrame:
+        """Return a table of the recorded run on real data, kept under `results/`."""
+        for suffix in (".csv", ".csv.gz"):
+            path = ROOT / "results" / f"{name}{suffix}"
+            if path.is_file():
+                return pd.read_csv(path)
+        raise MissingArtifactError(f"results/{name}.csv is not part of this copy of the project")
+
+    def glue(self, name: str, value: float | Estimate) -> None:
+        """Make a number available to the text; an `Estimate` also as `_low`, `_high`, `_n`."""
+        from myst_nb import glue
+
+        if isinstance(value, Estimate):
+            parts = {"": value.value, "_low": value.low, "_high": value.high, "_n": value.n}
+            for suffix, part in parts.items():
+                glue(f"{name}{suffix}", float(part), display=False)
+        else:
+            glue(name, float(value), display=False)
+
+    def glue_all(self, numbers: dict[str, float]) -> None:
+        """Glue numbers and save them as this chapter's `numbers`."""
+        for name, value in numbers.items():
+            self.glue(name, value)
+        self.save_numbers("numbers", numbers)
+
+
+def spread(records: list[Record], limit: int) -> list[Record]:
+    """Return at most `limit` records, taken in turn from every origin and condition.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace as Row
+    >>> rows = [Row(name=n, origin=o, condition="") for n, o in ("aX", "bX", "cY")]
+    >>> [row.name for row in spread(rows, 2)]
+    ['a', 'c']
+    """
+    groups: dict[tuple, list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.origin, record.condition), []).append(record)
+    turns = max((len(group) for group in groups.values()), default=0)
+    taken = [g[turn] for turn in range(turns) for g in groups.values() if turn < len(g)]
+    return sorted(taken[:limit], key=lambda record: record.name)
+
+
+def show_source(thing: object) -> None:
+    """Display the package's own source of a function or class."""
+    display(Markdown(f"```python\n{inspect.getsource(thing)}```"))
+
+
+def show_text(text: str) -> None:
+    """Display plain text, escaped."""
+    display(HTML(f"<p>{html.escape(text)}</p>"))
+
+
+def versions() -> pd.DataFrame:
+    """Return the versions of Python and of the packages that compute."""
+    rows = [("python", platform.python_version())]
+    rows += [(name, version(name)) for name in _PACKAGES]
+    return pd.DataFrame(rows, columns=["package", "version"])
