@@ -170,40 +170,50 @@ def window_leak(
     seed
         Of the folds.
     """
-    rate, n_time = PreprocessingOptions().sampling_rate, 250
-    hop, n_fold = round(hop_s * rate), 4
-    windows = [
-        make_windows(_clean_piece(record, piece_s, rate), n_time, hop=hop) for record in records
-    ]
+    rate = PreprocessingOptions().sampling_rate
+    n_time, hop = round(rate), round(hop_s * rate)
+    pieces = [_clean_piece(record, piece_s, rate) for record in records]
+    windows = [make_windows(piece, n_time, hop=hop) for piece in pieces]
     counts = [len(piece) for piece in windows]
     record_of = np.repeat(np.arange(len(records)), counts)
     place = np.concatenate([np.arange(count) for count in counts])
-    generator = np.random.default_rng(seed)
-    patients, patient_of = np.unique([r.patient or r.name for r in records], return_inverse=True)
-    patient_fold = generator.permutation(np.arange(len(patients)) % n_fold)
-    block = place * n_fold // np.repeat(counts, counts)
-    folds = {
+    folds = _deal_out(records, record_of, place, np.random.default_rng(seed))
+    known = np.concatenate(windows)
+    hidden = [lead_index(lead) for lead in other_leads(input_lead)]
+    errors = {name: np.zeros(len(records)) for name in folds}
+    for number in range(len(records)):
+        asked = np.flatnonzero(record_of == number)
+        distance = _distances(known[:, lead_index(input_lead)], asked)
+        near = (record_of == number) & (np.abs(place[asked, None] - place) * hop < n_time + rate)
+        for name, fold in folds.items():
+            unknown = (fold[asked, None] == fold) | (near & (name == "blocks"))
+            nearest = np.where(unknown, np.inf, distance).argmin(axis=1)
+            difference = known[nearest][:, hidden] - known[asked][:, hidden]
+            errors[name][number] = np.sqrt(np.mean(np.square(difference)))
+    return pd.DataFrame({"record": [record.name for record in records], **errors})
+
+
+def _deal_out(
+    records: Sequence[Record],
+    record_of: np.ndarray,
+    place: np.ndarray,
+    generator: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """Return the fold `(window,)`, 0 to 3, of every window by person, by time and at random."""
+    names = [record.patient or record.name for record in records]
+    patients, patient_of = np.unique(names, return_inverse=True)
+    patient_fold = generator.permutation(np.arange(len(patients)) % 4)
+    block = place * 4 // np.bincount(record_of)[record_of]
+    return {
         "patients": patient_fold[patient_of[record_of]],
         "blocks": block,
         "shuffled": generator.permutation(block),
     }
-    both = np.concatenate(windows)
-    visible = both[:, lead_index(input_lead)]
-    length = np.square(visible).sum(axis=-1)
-    hidden = both[:, [lead_index(lead) for lead in other_leads(input_lead)]]
-    errors = {name: np.zeros(len(records)) for name in folds}
-    for number in range(len(records)):
-        asked = np.flatnonzero(record_of == number)
-        distance = length - 2 * visible[asked] @ visible.T
-        near = np.abs(place[asked, None] - place) * hop < n_time + rate
-        near &= record_of == number
-        for name, fold in folds.items():
-            unknown = fold[asked, None] == fold
-            if name == "blocks":
-                unknown |= near
-            answer = hidden[np.where(unknown, np.inf, distance).argmin(axis=1)]
-            errors[name][number] = np.sqrt(np.mean(np.square(answer - hidden[asked])))
-    return pd.DataFrame({"record": [record.name for record in records], **errors})
+
+
+def _distances(known: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Return distances `(asked, known)`, squared and up to a constant a row, of windows."""
+    return np.square(known).sum(axis=-1) - 2 * known[asked] @ known.T
 
 
 def _clean_piece(record: Record, piece_s: float, rate: float) -> np.ndarray:

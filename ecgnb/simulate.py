@@ -31,7 +31,7 @@ __all__ = [
     "write_cohort",
 ]
 MANIFEST = "simulated.json"
-_VERSION = 1  # raise it whenever the same seed gives other files
+_VERSION = 2  # raise it whenever the same seed gives other files
 _ALTERNANS_UV = (0.0, 20.0, 0.0, 40.0, 0.0, 10.0)
 _TWADB_CONDITIONS = (
     "healthy control",
@@ -90,25 +90,35 @@ def plan_cohort(
     >>> len(plan), plan[0].folder, plan[0].name, plan[1].folder, plan[1].name
     (17, 'twadb', 'twa01', 'ptbdb/patient001', 's0001_re')
     """
+    return _plan_twadb(n_twadb, duration_s, seed) + _plan_ptbdb(n_patient, ptbdb_duration_s, seed)
+
+
+def _plan_twadb(n_record: int, duration_s: float, seed: int) -> list[CohortRecord]:
+    """Return the planned records of the part like twadb, every second one with alternans."""
     plan = []
-    for number in range(n_twadb):
+    for number in range(n_record):
         options = SimulationOptions(
             condition=_TWADB_CONDITIONS[number % len(_TWADB_CONDITIONS)],
             alternans_uv=_ALTERNANS_UV[number % len(_ALTERNANS_UV)],
             duration_s=duration_s,
         )
         plan.append(CohortRecord("twadb", f"twa{number + 1:02d}", _seed(seed, 1, number), options))
-    for number in range(n_patient * len(CONDITION_MODELS)):
-        condition = list(CONDITION_MODELS)[number % len(CONDITION_MODELS)]
+    return plan
+
+
+def _plan_ptbdb(n_patient: int, duration_s: float, seed: int) -> list[CohortRecord]:
+    """Return the planned records of the part like ptbdb, conditions in turn."""
+    plan, conditions = [], list(CONDITION_MODELS)
+    for number in range(n_patient * len(conditions)):
         options = SimulationOptions(
-            condition=condition,
-            duration_s=ptbdb_duration_s,
+            condition=conditions[number % len(conditions)],
+            duration_s=duration_s,
             sampling_rate=1000.0,
             patient_seed=_seed(seed, 2, number),
         )
-        for _visit in range(1 + ((number // len(CONDITION_MODELS)) % 5 == 0)):
-            count = len(plan) - n_twadb + 1
-            folder = f"ptbdb/patient{number + 1:03d}"
+        folder = f"ptbdb/patient{number + 1:03d}"
+        for _visit in range(2 if (number // len(conditions)) % 5 == 0 else 1):
+            count = len(plan) + 1
             plan.append(CohortRecord(folder, f"s{count:04d}_re", _seed(seed, 3, count), options))
     return plan
 
@@ -150,6 +160,22 @@ def _is_complete(folder: Path, wanted: dict[str, object]) -> bool:
     return False
 
 
+def _make(folder: Path, plan: list[CohortRecord], wanted: dict[str, object]) -> None:
+    """Write the planned records beside `folder`, with a manifest, and move all into place."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".cohort-") as partial:
+        root = Path(partial) / folder.name
+        root.mkdir()
+        for planned in plan:
+            _write(planned, root)
+        manifest = {"made_by": wanted, "files": dict(_digests(root))}
+        (root / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        if folder.is_dir():
+            shutil.move(folder, Path(partial) / "former")
+        with contextlib.suppress(OSError):  # another process may have been faster
+            root.rename(folder)
+
+
 def write_cohort(
     folder: Path | str,
     *,
@@ -177,17 +203,7 @@ def write_cohort(
         return folder
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
         raise FileExistsError(f"{folder} holds files that were not simulated; choose another")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".cohort-") as partial:
-        root = Path(partial) / folder.name
-        for planned in plan_cohort(**sizes):
-            _write(planned, root)
-        manifest = {"made_by": wanted, "files": dict(_digests(root))}
-        (root / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-        if folder.is_dir():
-            shutil.move(folder, Path(partial) / "former")
-        with contextlib.suppress(OSError):  # another process may have been faster
-            root.rename(folder)
+    _make(folder, plan_cohort(**sizes), wanted)
     if not _is_complete(folder, wanted):
         raise OSError(f"the simulated cohort could not be moved to {folder}")
     return folder

@@ -143,10 +143,20 @@ def _true_waves(heart: Heart, beats: BeatTimes) -> np.ndarray:
     return own + beats.times_s[:, None, None]
 
 
-def _person(options: SimulationOptions, seed: int) -> tuple[Heart, Heart, Rhythm, View, float]:
-    """Return one person's heart before and after the condition, rhythm, view and severity."""
-    patient_seed = seed if options.patient_seed is None else options.patient_seed
-    generator = np.random.default_rng([patient_seed, 1])
+@dataclass(frozen=True)
+class _Person:
+    """One person's heart before and after the condition, rhythm, view and severity."""
+
+    healthy: Heart
+    heart: Heart
+    rhythm: Rhythm
+    view: View
+    severity: float
+
+
+def _draw_person(options: SimulationOptions, seed: int) -> _Person:
+    """Return the person of a seed, with the condition of the options."""
+    generator = np.random.default_rng([seed, 1])
     healthy, rhythm = draw_heart(generator)
     view = draw_view(len(healthy.names), options.nondipolar, generator)
     drawn = float(generator.uniform(0.35, 1.0))
@@ -155,19 +165,7 @@ def _person(options: SimulationOptions, seed: int) -> tuple[Heart, Heart, Rhythm
     heart, rhythm = change(healthy, rhythm, severity, generator)
     if options.ectopic_share is not None:
         rhythm = replace(rhythm, ectopic_share=options.ectopic_share)
-    return healthy, heart, rhythm, view, severity
-
-
-def _seen(
-    heart: Heart, sources: np.ndarray, view: View, extra: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the 8 independent leads `(8, time)` and the turned dipole `(3, time)`, mV.
-
-    `extra` `(4, time)` holds a dipole to add and the angle of respiration in radians.
-    """
-    dipole = view.turn(heart.dipole_mv.T @ sources + extra[:3], extra[3])
-    length = np.linalg.norm(heart.dipole_mv, axis=1)
-    return view.vectors @ dipole + (view.nearby * length) @ sources, dipole
+    return _Person(healthy, heart, rhythm, view, severity)
 
 
 def _alternans(heart: Heart, view: View, alternans_uv: float) -> float:
@@ -179,6 +177,57 @@ def _alternans(heart: Heart, view: View, alternans_uv: float) -> float:
     per_wave = view.vectors @ heart.dipole_mv[late].T + view.nearby[:, late] * length
     top_uv = 1000 * np.abs(derive_leads(per_wave @ np.exp(-0.5 * np.square(distance)))).max()
     return alternans_uv / max(top_uv, 1.0)
+
+
+def _seen(
+    heart: Heart, view: View, sources: np.ndarray, extra: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the 8 independent leads `(8, time)` and the turned dipole `(3, time)`, mV.
+
+    `extra` `(4, time)` holds a dipole to add and the angle of respiration in radians.
+    """
+    dipole = view.turn(heart.dipole_mv.T @ sources + extra[:3], extra[3])
+    length = np.linalg.norm(heart.dipole_mv, axis=1)
+    return view.vectors @ dipole + (view.nearby * length) @ sources, dipole
+
+
+def _heart_signals(
+    person: _Person, beats: BeatTimes, options: SimulationOptions, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the 8 leads with and without the condition `(8, time)` and the dipole, mV."""
+    n_time = round(options.duration_s * options.sampling_rate)
+    times = np.arange(n_time) / options.sampling_rate
+    phase = 2 * np.pi * (RESPIRATION_HZ * times + generator.uniform())
+    extra = np.zeros((4, n_time))
+    extra[3] = np.deg2rad(options.respiration_deg) * np.sin(phase)
+    share = _alternans(person.healthy, person.view, options.alternans_uv)
+    plain = replace(beats, ectopic=np.zeros_like(beats.ectopic))
+    sources = wave_sources(person.healthy, plain, times, share)
+    usual, _ = _seen(person.healthy, person.view, sources, extra)
+    size_mv = person.rhythm.fibrillation_mv
+    if size_mv:
+        extra[:3] = fibrillation(size_mv, n_time, options.sampling_rate, generator)
+    share = _alternans(person.heart, person.view, options.alternans_uv)
+    sources = wave_sources(person.heart, beats, times, share)
+    clean, dipole = _seen(person.heart, person.view, sources, extra)
+    return clean, usual, dipole
+
+
+def _disturbances(
+    clean: np.ndarray, options: SimulationOptions, generator: np.random.Generator
+) -> np.ndarray:
+    """Return wander, noise and hum `(8, time)` in mV, scaled to `snr_db` if that is given."""
+    sizes = (options.wander_uv, options.noise_uv, options.mains_uv)
+    noise = electrode_noise(sizes, clean.shape[-1], options.sampling_rate, generator)
+    if options.snr_db is None:
+        return noise
+    wanted = np.mean(np.square(derive_leads(clean))) / 10 ** (options.snr_db / 10)
+    return noise * np.sqrt(wanted / np.mean(np.square(derive_leads(noise))))
+
+
+def _on_grid(signals_mv: np.ndarray) -> np.ndarray:
+    """Return signals rounded to `STEP_MV`, mV."""
+    return np.round(signals_mv / STEP_MV) * STEP_MV
 
 
 def simulate_record(
@@ -202,46 +251,40 @@ def simulate_record(
     ((12, 5000), True)
     """
     options = options or SimulationOptions()
-    healthy, heart, rhythm, view, severity = _person(options, seed)
+    patient_seed = seed if options.patient_seed is None else options.patient_seed
+    person = _draw_person(options, patient_seed)
     generator = np.random.default_rng([seed, 2])
-    rate = options.sampling_rate
-    n_time = round(options.duration_s * rate)
-    times = np.arange(n_time) / rate
-    beats = draw_beats(rhythm, options.duration_s, generator)
-    phase = 2 * np.pi * (RESPIRATION_HZ * times + generator.uniform())
-    extra = np.zeros((4, n_time))
-    extra[3] = np.deg2rad(options.respiration_deg) * np.sin(phase)
-    share = _alternans(healthy, view, options.alternans_uv)
-    plain = replace(beats, ectopic=np.zeros_like(beats.ectopic))
-    usual, _ = _seen(healthy, wave_sources(healthy, plain, times, share), view, extra)
-    if rhythm.fibrillation_mv:
-        extra[:3] = fibrillation(rhythm.fibrillation_mv, n_time, rate, generator)
-    share = _alternans(heart, view, options.alternans_uv)
-    clean, dipole = _seen(heart, wave_sources(heart, beats, times, share), view, extra)
-    sizes = (options.wander_uv, options.noise_uv, options.mains_uv)
-    noise = electrode_noise(sizes, n_time, rate, generator)
-    if options.snr_db is not None:
-        wanted = np.mean(np.square(derive_leads(clean))) / 10 ** (options.snr_db / 10)
-        noise *= np.sqrt(wanted / np.mean(np.square(derive_leads(noise))))
-    twelve = derive_leads(np.round((clean + noise) / STEP_MV) * STEP_MV)
+    beats = draw_beats(person.rhythm, options.duration_s, generator)
+    clean, usual, dipole = _heart_signals(person, beats, options, generator)
+    noise = _disturbances(clean, options, generator)
     frank = dipole + frank_from_leads(derive_leads(noise), DOWER_INVERSE)
     record = Record(
         name=name,
-        signals=twelve.astype(np.float32),
-        sampling_rate=rate,
+        signals=derive_leads(_on_grid(clean + noise)).astype(np.float32),
+        sampling_rate=options.sampling_rate,
         condition=options.condition,
         origin="simulated",
         comments=("Simulated by ecgnb",),
-        frank=(np.round(frank / STEP_MV) * STEP_MV).astype(np.float32),
+        frank=_on_grid(frank).astype(np.float32),
     )
+    return Simulated(record, _truth(person, beats, (clean, usual), options))
+
+
+def _truth(
+    person: _Person,
+    beats: BeatTimes,
+    signals: tuple[np.ndarray, np.ndarray],
+    options: SimulationOptions,
+) -> Truth:
+    """Return the truth about the beats that lie inside the record."""
+    rate = options.sampling_rate
     inside = (beats.times_s >= 0) & (beats.times_s < options.duration_s - 0.5 / rate)
-    truth = Truth(
+    return Truth(
         r_peaks=np.round(beats.times_s[inside] * rate).astype(int),
         ectopic=beats.ectopic[inside],
-        waves_s=_true_waves(heart, beats)[inside],
-        clean=derive_leads(clean),
-        abnormality=derive_leads(clean - usual),
-        severity=severity,
+        waves_s=_true_waves(person.heart, beats)[inside],
+        clean=derive_leads(signals[0]),
+        abnormality=derive_leads(signals[0] - signals[1]),
+        severity=person.severity,
         sign=CONDITION_MODELS[options.condition].sign,
     )
-    return Simulated(record, truth)
