@@ -1,0 +1,54 @@
+"""The graph behind `make book`: notebooks run when what they depend on changed, then the HTML."""
+
+import os
+import warnings
+from collections.abc import Iterator
+
+warnings.simplefilter("ignore")
+
+from doit.tools import config_changed  # noqa: E402
+
+from ecgnb import book  # noqa: E402
+from ecgnb.report import ROOT  # noqa: E402
+
+BUILD = book.Build(os.environ.get("PROFILE", "demo"), os.environ.get("DATA", ""))
+PAGES = book.pages(BUILD)
+PACKAGE = [str(path) for path in sorted((ROOT / "ecgnb").rglob("*.py"))]
+RESULTS = [str(path) for path in sorted((ROOT / "results").glob("*.csv*"))]
+DOIT_CONFIG = {
+    "default_tasks": ["html"],
+    "dep_file": str(ROOT / "build" / f".doit-{BUILD.profile}-{BUILD.label}"),
+    "backend": "json",
+    "verbosity": 2,
+    "reporter": "zero",
+}
+
+
+def target(page: book.Page) -> str:
+    """Return the executed notebook of a page."""
+    return str(BUILD.executed / f"{page.name}.ipynb")
+
+
+def task_run() -> Iterator[dict]:
+    """Yield a task per notebook."""
+    settings = {"data": book.data_identity(BUILD.data), "profile": BUILD.profile}
+    for page in PAGES:
+        before = [target(other) for other in book.needed_by(page, PAGES)]
+        yield {
+            "name": page.name,
+            "actions": [(book.execute, [page, BUILD])],
+            "file_dep": [str(page.source), *PACKAGE, *RESULTS, *before],
+            "targets": [target(page)],
+            "uptodate": [config_changed(settings | page.parameters)],
+        }
+
+
+def task_html() -> dict:
+    """Return the task that renders the site."""
+    texts = [str(p) for p in sorted(book.BOOK.rglob("*")) if p.is_file() and p.suffix != ".ipynb"]
+    return {
+        "actions": [(book.render, [BUILD])],
+        "file_dep": [*texts, *(target(page) for page in PAGES), str(ROOT / "_config.yml")],
+        "targets": [str(BUILD.html / "index.html")],
+        "uptodate": [config_changed({"profile": BUILD.profile, "n_page": len(PAGES)})],
+    }

@@ -1,0 +1,205 @@
+"""Build the book: run every notebook that changed, stage the copies, render the HTML."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+import papermill
+import yaml
+from papermill.exceptions import PapermillExecutionError
+
+from ecgnb.databases import CONDITIONS, condition_of, condition_slug, data_folder, find_records
+from ecgnb.headers import HeaderError, parse_header
+from ecgnb.report import ROOT, label_of
+
+BOOK, BUILD = ROOT / "book", ROOT / "build"
+NEEDS = {
+    "04_cnn": ("03_least_squares",),
+    "05_every_lead": ("03_least_squares", "04_cnn"),
+    "07_grad_cam": ("06_vae",),
+    "08_condition": ("06_vae", "07_grad_cam"),
+    "09_conditions_compared": ("08_condition",),
+    "10_audit": ("06_vae",),
+    "scorecard": ("05_every_lead", "09_conditions_compared", "10_audit"),
+    "try_it": ("05_every_lead",),
+}
+_LAST = ("colophon",)
+
+
+@dataclass(frozen=True)
+class Page:
+    """One notebook to run: its name in the book, its source and extra parameters."""
+
+    name: str
+    chapter: str
+    parameters: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def source(self) -> Path:
+        """The clean notebook."""
+        return BOOK / f"{self.chapter}.ipynb"
+
+
+@dataclass(frozen=True)
+class Build:
+    """One build: profile and data folder ("" for the simulated cohort)."""
+
+    profile: str
+    data: str
+
+    @property
+    def label(self) -> str:
+        """`simulated` or `real`."""
+        return label_of(self.data)
+
+    @property
+    def executed(self) -> Path:
+        """Where executed notebooks are kept."""
+        return BUILD / "executed" / f"{self.profile}-{self.label}"
+
+    @property
+    def html(self) -> Path:
+        """Where the finished site is."""
+        return BUILD / ("html" if self.label == "simulated" else "html-real")
+
+
+def pages(build: Build) -> list[Page]:
+    """Return the pages of the book in the order of its table of contents."""
+    found = []
+    for chapter in chapter_names():
+        if chapter == "08_condition":
+            found += [
+                Page(f"{chapter}_{condition_slug(condition)}", chapter, {"condition": condition})
+                for condition in conditions_present(build.data)
+            ]
+        elif (BOOK / f"{chapter}.ipynb").is_file():
+            found.append(Page(chapter, chapter))
+    return found
+
+
+def chapter_names() -> list[str]:
+    """Return the files of the table of contents, in order."""
+    contents = yaml.safe_load((BOOK / "_toc.yml").read_text())
+    entries = [entry for part in contents["parts"] for entry in part["chapters"]]
+    return [entry["file"] for entry in entries]
+
+
+def conditions_present(data: str) -> list[str]:
+    """Return the conditions of the book that the data holds, in the book's order."""
+    folder = data_folder(data)
+    if folder is None:
+        return list(CONDITIONS)
+    present = set()
+    for path in find_records(folder, "ptbdb"):
+        try:
+            present.add(condition_of(parse_header(path.read_text(errors="replace")).comments))
+        except (HeaderError, OSError):
+            continue
+    return [condition for condition in CONDITIONS if condition in present]
+
+
+def needed_by(page: Page, all_pages: list[Page]) -> list[Page]:
+    """Return the pages that must have run before a page."""
+    if page.chapter in _LAST:
+        return [other for other in all_pages if other.chapter not in _LAST]
+    wanted = NEEDS.get(page.chapter, ())
+    return [other for other in all_pages if other.chapter in wanted]
+
+
+def data_identity(data: str) -> str:
+    """Return a SHA-256 of the names, sizes and times of the files in the data folder."""
+    folder = data_folder(data)
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")) if folder else []:
+        status = path.stat()
+        line = f"{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}\n"
+        digest.update(line.encode())
+    return digest.hexdigest()
+
+
+def execute(page: Page, build: Build) -> None:
+    """Run one notebook; a failure leaves it as `<name>.failed.ipynb` and stops the build."""
+    started = time.monotonic()
+    build.executed.mkdir(parents=True, exist_ok=True)
+    partial = build.executed / f"{page.name}.partial.ipynb"
+    failed = build.executed / f"{page.name}.failed.ipynb"
+    parameters = {"profile": build.profile, "data": build.data} | page.parameters
+    try:
+        papermill.execute_notebook(
+            page.source, partial, parameters, progress_bar=False, cwd=BOOK, kernel_name="python3"
+        )
+    except PapermillExecutionError as error:
+        partial.replace(failed)
+        lines = "".join(error.traceback[-1:]) or str(error)
+        raise SystemExit(
+            f"\n{page.name} failed in cell {error.cell_index}: {error.ename}: {error.evalue}\n"
+            f"{lines}\nThe notebook as far as it ran: {failed.relative_to(ROOT)}"
+        ) from None
+    failed.unlink(missing_ok=True)
+    tidy(partial)
+    partial.replace(build.executed / f"{page.name}.ipynb")
+    print(f"  {page.name:<42}{time.monotonic() - started:6.1f} s", flush=True)
+
+
+def tidy(path: Path) -> None:
+    """Take run times out of an executed notebook and show the parameters it ran with."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.pop("papermill", None)
+    for number, cell in enumerate(notebook.cells):
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+        tags = cell.metadata.get("tags", [])
+        if "injected-parameters" in tags:
+            cell.id = "injected-parameters"
+            cell.source = "\n".join(
+                'data = "<data folder>"' if line.startswith('data = "') and len(line) > 9 else line
+                for line in cell.source.splitlines()
+            )
+        if "parameters" in tags:
+            cell.metadata.tags = [*tags, "remove-cell"]
+        cell.setdefault("id", f"cell-{number}")
+    nbformat.write(notebook, path)
+
+
+def render(build: Build) -> None:
+    """Stage the pages and render them, every warning an error."""
+    started = time.monotonic()
+    stage = BUILD / f"src-{build.label}"
+    shutil.rmtree(stage, ignore_errors=True)
+    shutil.copytree(BOOK, stage, ignore=shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints"))
+    all_pages = pages(build)
+    for page in all_pages:
+        shutil.copy(build.executed / f"{page.name}.ipynb", stage)
+    write_contents(stage / "_toc.yml", all_pages)
+    site = BUILD / f"site-{build.label}"
+    command = [sys.executable, "-m", "jupyter_book", "build", str(stage)]
+    command += ["--config", str(ROOT / "_config.yml"), "--path-output", str(site)]
+    command += ["--all", "-W", "-n", "--keep-going", "-q"]
+    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if result.returncode:
+        raise SystemExit(f"{result.stdout[-4000:]}\n{result.stderr[-6000:]}\nThe site failed.")
+    shutil.rmtree(build.html, ignore_errors=True)
+    shutil.copytree(site / "_build" / "html", build.html)
+    print(f"  {'HTML':<42}{time.monotonic() - started:6.1f} s", flush=True)
+    print(f"\nThe book is at {(build.html / 'index.html').relative_to(ROOT)}", flush=True)
+
+
+def write_contents(path: Path, all_pages: list[Page]) -> None:
+    """Write the table of contents with one entry per page that exists."""
+    contents = yaml.safe_load((BOOK / "_toc.yml").read_text())
+    for part in contents["parts"]:
+        files = []
+        for entry in part["chapters"]:
+            named = [page.name for page in all_pages if page.chapter == entry["file"]]
+            is_text = (BOOK / f"{entry['file']}.md").is_file()
+            files += named or ([entry["file"]] if is_text else [])
+        part["chapters"] = [{"file": name} for name in files]
+    contents["parts"] = [part for part in contents["parts"] if part["chapters"]]
+    path.write_text(yaml.safe_dump(contents, sort_keys=False))
