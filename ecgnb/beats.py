@@ -141,6 +141,13 @@ def _run_around(active: np.ndarray, centre: int, bridge: int) -> tuple[int, int]
     return int(start), int(stop)
 
 
+def _spatial_speed(beat: np.ndarray, sampling_rate: float) -> np.ndarray:
+    """Return the root mean square slope `(time,)` over the independent leads, smoothed."""
+    width = max(round(0.012 * sampling_rate), 1)
+    speed = rms_lead(np.gradient(np.asarray(beat, dtype=np.float64), axis=-1))
+    return np.convolve(speed, np.ones(width) / width, mode="same")
+
+
 def qrs_bounds(beat: np.ndarray, sampling_rate: float, r_peak: int) -> tuple[int, int]:
     """Return the first sample of the QRS complex and the first one after it.
 
@@ -158,9 +165,7 @@ def qrs_bounds(beat: np.ndarray, sampling_rate: float, r_peak: int) -> tuple[int
     """
     reach = round(0.12 * sampling_rate)
     first = max(r_peak - reach, 0)
-    width = max(round(0.012 * sampling_rate), 1)
-    speed = rms_lead(np.gradient(np.asarray(beat, dtype=np.float64), axis=-1))
-    speed = np.convolve(speed, np.ones(width) / width, mode="same")[first : r_peak + reach]
+    speed = _spatial_speed(beat, sampling_rate)[first : r_peak + reach]
     centre = min(r_peak - first, speed.size - 1)
     active = speed > 0.08 * speed.max()
     active[centre] = True
@@ -181,9 +186,10 @@ def wave_masks(beat: np.ndarray, sampling_rate: float, r_peak: int) -> dict[str,
     """Return for each of `WAVES` a mask `(time,)`; every sample is in exactly one.
 
     Only changes under this one method should be compared. The size of a wave is the root mean
-    square over leads of the distance from the level just before the QRS complex (T wave: searched
-    60-450 ms after the complex, kept above 15 % of its top; P wave: searched in the 240 ms before
-    the complex, kept above 30 %). P is empty when it is under 2 % of the QRS complex.
+    square over leads of the distance from the level just before the QRS complex. The T wave is
+    searched 60-450 ms after the complex, before the next one, and kept above 15 % of its top; the
+    P wave is searched in the 240 ms before the complex and kept above 30 %. P is empty when it is
+    under 2 % of the QRS complex.
 
     Parameters
     ----------
@@ -200,8 +206,12 @@ def wave_masks(beat: np.ndarray, sampling_rate: float, r_peak: int) -> dict[str,
     size = rms_lead(beat - level[:, None])
     masks = {wave: np.zeros(beat.shape[-1], dtype=bool) for wave in WAVES}
     masks["QRS"][start:stop] = True
-    t_from = stop + round(0.06 * sampling_rate)
-    t_wave = _wave_bounds(size[t_from : stop + round(0.45 * sampling_rate)], 0.15)
+    t_from, t_to = stop + round(0.06 * sampling_rate), stop + round(0.45 * sampling_rate)
+    speed = _spatial_speed(beat, sampling_rate)
+    following = np.flatnonzero(speed[t_from:t_to] > 0.4 * speed[start:stop].max())
+    if following.size:  # the next beat of a fast heart
+        t_to = t_from + max(following[0] - round(0.03 * sampling_rate), 0)
+    t_wave = _wave_bounds(size[t_from:t_to], 0.15)
     if t_wave:
         masks["T"][t_from + t_wave[0] : t_from + t_wave[1]] = True
         masks["ST"][stop : t_from + t_wave[0]] = True

@@ -174,3 +174,12 @@ def test_a_bundle_branch_block_has_a_broader_qrs_complex():
 def simulated_args(condition, seed):
     beat, r_peak, _ = simulated_beat(condition, seed)
     return beat, 500.0, r_peak
+
+
+def test_the_next_beat_of_a_fast_heart_is_not_taken_for_a_t_wave():
+    beat, r_peak, bounds = simulated_beat("healthy control", 3)
+    following = beat.copy()
+    following[:, r_peak + 210 :] += beat[:, r_peak - 40 : r_peak + 30]
+    t_wave = np.flatnonzero(wave_masks(following, 500.0, r_peak)["T"])
+    assert (t_wave[-1] - r_peak) / 500 == pytest.approx(bounds[2, 1], abs=0.05)
+    assert t_wave[-1] < r_peak + 210
