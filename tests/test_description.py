@@ -1,4 +1,6 @@
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import matplotlib
 
@@ -10,10 +12,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from ecgnb import recording_plots
+from ecgnb.databases import find_records, load_database
 from ecgnb.description import (
     band_powers,
     beat_figures,
     compare_descriptions,
+    describe_record,
     describe_records,
     list_quality,
     list_records,
@@ -155,3 +159,16 @@ def test_conditions_are_rows_and_a_missing_one_stays_empty():
     assert list(first) == [85.0, 120.0]
     assert second[0] == 85.0
     assert np.isnan(second[1])
+
+
+def test_the_recorded_descriptions_are_those_of_the_real_files():
+    root = Path(__file__).resolve().parents[1]
+    data = Path(os.environ.get("ECGNB_DATA") or root.parent / "shared" / "data")
+    if not find_records(data, "twadb"):
+        pytest.skip("no real recordings: set ECGNB_DATA to a folder with twadb and ptbdb")
+    recorded = pd.read_csv(root / "results" / "real_description.csv").set_index("record")
+    for database in ("twadb", "ptbdb"):
+        for record in load_database(data, database, limit=3).records:
+            row = describe_record(record)
+            for name in ("rr_ms", "qrs_mv_V2", "share_4", "power_5_hz", "limb_error_uv"):
+                assert row[name] == pytest.approx(recorded.loc[record.name, name], rel=2e-3)
