@@ -1,0 +1,264 @@
+"""A variational autoencoder of 12-lead beats, one per heart condition (Kingma and Welling 2014).
+
+The encoder keeps leads as rows: its kernels run along time only and are shared over leads, so
+that every feature map has a lead axis and a time axis until the dense layers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ecgnb.beats import align_beats, find_peaks
+from ecgnb.leads import LEADS
+from ecgnb.preprocessing import fill_missing, filter_signals, resample_signals
+from ecgnb.records import Record
+from ecgnb.training import FitOptions, History, draw_windows, fit
+
+SAMPLING_RATE = 250.0
+N_TIME = 256
+BEFORE = 96
+_N_LEAD = len(LEADS)
+_N_SHORT = N_TIME // 16
+_IN_USE_NATS = 0.05
+
+
+@dataclass(frozen=True)
+class VaeOptions:
+    """Size of the network, weight of its terms and its fit.
+
+    `noise` is the standard deviation, in scaled units, that the decoder expects around its
+    reconstruction: half the squared error over its square is the reconstruction term.
+    """
+
+    n_latent: int = 12
+    n_channel: int = 8
+    n_hidden: int = 128
+    noise: float = 0.1
+    n_step: int = 400
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    warm_up: float = 0.3
+
+
+class Vae(nn.Module):
+    """Encoder and decoder of windows `(window, lead, time)`, scaled."""
+
+    def __init__(self, options: VaeOptions) -> None:
+        super().__init__()
+        self.options = options
+        n_channel, n_flat = options.n_channel, options.n_channel * _N_LEAD * _N_SHORT
+        self.first = nn.Conv2d(1, n_channel, (1, 9), stride=(1, 4), padding=(0, 4))
+        self.second = nn.Conv2d(n_channel, n_channel, (1, 9), stride=(1, 4), padding=(0, 4))
+        self.hidden = nn.Linear(n_flat, options.n_hidden)
+        self.to_latent = nn.Linear(options.n_hidden, 2 * options.n_latent)
+        self.from_latent = nn.Linear(options.n_latent, options.n_hidden)
+        self.decode_linear = nn.Linear(options.n_latent, _N_LEAD * N_TIME)
+        self.decode_bent = nn.Linear(options.n_hidden, _N_LEAD * N_TIME)
+        self.register_buffer("kl_weight", torch.ones(()))
+
+    def encode(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log variance of the latents, both `(window, latent)`."""
+        features = functional.gelu(self.first(windows.unsqueeze(1)))
+        features = functional.gelu(self.second(features))
+        hidden = functional.gelu(self.hidden(features.flatten(1)))
+        mean, log_variance = self.to_latent(hidden).chunk(2, dim=1)
+        return mean, log_variance.clamp(-12, 6)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return windows `(window, lead, time)` from latents: a linear part plus a bent one."""
+        bent = self.decode_bent(functional.gelu(self.from_latent(latents)))
+        return (self.decode_linear(latents) + bent).unflatten(1, (_N_LEAD, N_TIME))
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Return the reconstruction from the mean of the latents."""
+        return self.decode(self.encode(windows)[0])
+
+
+def start_from_pca(model: Vae, windows: np.ndarray) -> None:
+    """Set the decoder's linear part to the principal components of the windows."""
+    n_latent = min(model.options.n_latent, len(windows))
+    pca = fit_pca(windows, n_latent)
+    scores = (windows.reshape(len(windows), -1) - pca.mean) @ pca.axes.T
+    columns = pca.axes.T * scores.std(axis=0)
+    with torch.no_grad():
+        model.decode_linear.weight.mul_(0.01)
+        model.decode_linear.weight[:, :n_latent] = torch.from_numpy(columns)
+        model.decode_linear.bias.copy_(torch.from_numpy(pca.mean))
+        model.decode_bent.weight.mul_(0.01)
+        model.decode_bent.bias.zero_()
+
+
+def kl_per_latent(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Return KL(N(mean, variance) || N(0, 1)) in nats, elementwise.
+
+    Examples
+    --------
+    >>> kl_per_latent(torch.zeros(1), torch.zeros(1)).item()
+    0.0
+    """
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+
+
+def elbo_terms(model: Vae, windows: Tensor, *, sample: bool = True) -> dict[str, Tensor]:
+    """Return the two terms of the negative ELBO per window `(window,)`, in nats.
+
+    Both are sums over the window (reconstruction: over leads and samples, without the constant;
+    KL: over latents), so that their weights against each other are those of the model.
+    """
+    mean, log_variance = model.encode(windows)
+    noise = torch.randn_like(mean) if sample else torch.zeros_like(mean)
+    error = model.decode(mean + noise * (0.5 * log_variance).exp()) - windows
+    return {
+        "reconstruction": 0.5 * error.square().sum(dim=(1, 2)) / model.options.noise**2,
+        "kl": kl_per_latent(mean, log_variance).sum(dim=1),
+    }
+
+
+def fit_vae(
+    train: np.ndarray, validation: np.ndarray, *, options: VaeOptions | None = None, seed: int = 0
+) -> tuple[Vae, History]:
+    """Return a VAE fitted to windows `(window, lead, time)`, best on validation, and its history.
+
+    The weight of the KL term grows from 0 to 1 over the first `warm_up` share of the steps.
+    """
+    options = options or VaeOptions()
+    torch.manual_seed(seed)
+    model = Vae(options)
+    windows = torch.from_numpy(np.ascontiguousarray(train, dtype=np.float32))
+    start_from_pca(model, train)
+    check = torch.from_numpy(np.ascontiguousarray(validation, dtype=np.float32))
+    growth = 1 / max(options.warm_up * options.n_step, 1)
+    model.kl_weight.zero_()
+
+    def loss(model: Vae, batch: Tensor) -> dict[str, Tensor]:
+        model.kl_weight.add_(growth).clamp_(max=1)
+        terms = elbo_terms(model, batch)
+        return {
+            name: term.mean() * (model.kl_weight if name == "kl" else 1)
+            for name, term in terms.items()
+        }
+
+    def validate(model: Vae) -> Tensor:
+        return sum(elbo_terms(model, check, sample=False).values()).mean()
+
+    settings = FitOptions(
+        options.n_step,
+        options.learning_rate,
+        weight_decay=1e-4,
+        clip=1e4,
+        check_every=max(options.n_step // 20, 1),
+        seed=seed,
+    )
+    pick = draw_windows((windows,), options.batch_size)
+
+    def draw(generator: torch.Generator) -> tuple[Tensor]:
+        return (mix_windows(*pick(generator), *pick(generator), generator),)
+
+    history = fit(model, draw, loss, validate=validate, options=settings)
+    model.eval()
+    return model, history
+
+
+def mix_windows(first: Tensor, second: Tensor, generator: torch.Generator) -> Tensor:
+    """Return windows on the lines through pairs of windows, up to half beyond either.
+
+    Few patients leave much of the space between them empty; points on these lines fill it.
+    """
+    share = 2 * torch.rand(len(first), 1, 1, generator=generator) - 0.5
+    return share * first + (1 - share) * second
+
+
+def latents_in_use(model: Vae, windows: np.ndarray) -> np.ndarray:
+    """Return the mean KL of each latent `(latent,)` in nats; above 0.05 a latent is in use."""
+    with torch.no_grad():
+        return kl_per_latent(*model.encode(torch.from_numpy(windows))).mean(dim=0).numpy()
+
+
+def count_in_use(nats: np.ndarray) -> int:
+    """Return the number of latents in use; 0 means that the VAE has collapsed.
+
+    Examples
+    --------
+    >>> count_in_use(np.array([0.0, 0.01, 2.0]))
+    1
+    """
+    return int((np.asarray(nats) > _IN_USE_NATS).sum())
+
+
+def reconstruct(model: Vae, windows: np.ndarray) -> np.ndarray:
+    """Return the reconstruction of windows `(window, lead, time)` from their latent means."""
+    with torch.no_grad():
+        return model(torch.from_numpy(np.ascontiguousarray(windows))).numpy()
+
+
+@dataclass(frozen=True)
+class PcaModel:
+    """Principal components of flattened windows: the linear baseline of a VAE."""
+
+    mean: np.ndarray
+    axes: np.ndarray
+
+    def reconstruct(self, windows: np.ndarray) -> np.ndarray:
+        """Return the reconstruction of windows `(window, lead, time)`."""
+        flat = windows.reshape(len(windows), -1) - self.mean
+        return (flat @ self.axes.T @ self.axes + self.mean).reshape(windows.shape)
+
+
+def fit_pca(windows: np.ndarray, n_component: int) -> PcaModel:
+    """Return the first principal components of windows `(window, lead, time)`."""
+    flat = windows.reshape(len(windows), -1)
+    mean = flat.mean(axis=0)
+    axes = np.linalg.svd(flat - mean, full_matrices=False)[2]
+    return PcaModel(mean, axes[:n_component])
+
+
+def beat_windows(record: Record, *, n_most: int = 40) -> np.ndarray:
+    """Return windows `(window, lead, time)` in mV, one per beat, the R peak at sample 96.
+
+    A window of 1.024 s at 250 Hz around each R peak, 0.5-40 Hz: the latents need not spend
+    themselves on where the beat is. At most `n_most`, spread evenly over the record.
+    """
+    cleaned = filter_signals(fill_missing(record.signals), record.sampling_rate)
+    signals = resample_signals(cleaned, record.sampling_rate, SAMPLING_RATE)
+    peaks = find_peaks(signals, SAMPLING_RATE)
+    windows = align_beats(signals, peaks, before=BEFORE, after=N_TIME - BEFORE)
+    if len(windows) > n_most:
+        windows = windows[np.linspace(0, len(windows) - 1, n_most).astype(int)]
+    return windows.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class WindowSet:
+    """Windows `(window, lead, time)` in mV with the patient of each."""
+
+    windows: np.ndarray
+    patients: np.ndarray
+
+    def scaled(self, factor: np.ndarray) -> np.ndarray:
+        """Return the windows over a factor per lead `(lead, 1)` in mV."""
+        return (self.windows / factor).astype(np.float32)
+
+    @property
+    def n_patient(self) -> int:
+        """Number of patients."""
+        return len(np.unique(self.patients))
+
+
+def collect_windows(records: Sequence[Record], *, n_most: int = 40) -> WindowSet:
+    """Return the beat windows of several records."""
+    pieces = [beat_windows(record, n_most=n_most) for record in records]
+    patients = [
+        np.repeat(record.patient or record.name, len(piece))
+        for record, piece in zip(records, pieces, strict=True)
+    ]
+    empty = np.zeros((0, _N_LEAD, N_TIME), dtype=np.float32)
+    return WindowSet(np.concatenate([empty, *pieces]), np.concatenate([[], *patients]))
+
+
+def lead_factor(windows: np.ndarray) -> np.ndarray:
+    """Return the largest size of each lead `(lead, 1)` in mV, outliers (0.1 %) left out."""
+    return np.quantile(np.abs(windows), 0.999, axis=(0, 2))[:, None].astype(np.float32)
