@@ -29,7 +29,7 @@ def target(page: book.Page) -> str:
     return str(BUILD.executed / f"{page.name}.ipynb")
 
 
-def task_run() -> Iterator[dict]:
+def task_notebook() -> Iterator[dict]:
     """Yield a task per notebook."""
     settings = {"data": book.data_identity(BUILD.data), "profile": BUILD.profile}
     for page in PAGES:
