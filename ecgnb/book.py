@@ -132,7 +132,13 @@ def execute(page: Page, build: Build) -> None:
     parameters = {"profile": build.profile, "data": build.data} | page.parameters
     try:
         papermill.execute_notebook(
-            page.source, partial, parameters, progress_bar=False, cwd=BOOK, kernel_name="python3"
+            page.source,
+            partial,
+            parameters,
+            progress_bar=False,
+            cwd=BOOK,
+            kernel_name="python3",
+            extra_arguments=["--log-level=40"],
         )
     except PapermillExecutionError as error:
         partial.replace(failed)
@@ -142,14 +148,18 @@ def execute(page: Page, build: Build) -> None:
             f"{lines}\nThe notebook as far as it ran: {failed.relative_to(ROOT)}"
         ) from None
     failed.unlink(missing_ok=True)
-    tidy(partial)
+    tidy(partial, page)
     partial.replace(build.executed / f"{page.name}.ipynb")
     print(f"  {page.name:<42}{time.monotonic() - started:6.1f} s", flush=True)
 
 
-def tidy(path: Path) -> None:
-    """Take run times out of an executed notebook and show the parameters it ran with."""
+def tidy(path: Path, page: Page) -> None:
+    """Take run times out of an executed notebook, show the parameters, name the condition."""
     notebook = nbformat.read(path, as_version=4)
+    if "condition" in page.parameters:
+        title = page.parameters["condition"].capitalize()
+        text = notebook.cells[0].source.replace("# Look at one condition", f"# {title}", 1)
+        notebook.cells[0].source = text
     notebook.metadata.pop("papermill", None)
     for number, cell in enumerate(notebook.cells):
         for key in ("papermill", "execution"):
@@ -178,7 +188,7 @@ def render(build: Build) -> None:
         shutil.copy(build.executed / f"{page.name}.ipynb", stage)
     write_contents(stage / "_toc.yml", all_pages)
     site = BUILD / f"site-{build.label}"
-    command = [sys.executable, "-m", "jupyter_book", "build", str(stage)]
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(stage)]
     command += ["--config", str(ROOT / "_config.yml"), "--path-output", str(site)]
     command += ["--all", "-W", "-n", "--keep-going", "-q"]
     environment = os.environ | {"PYTHONWARNINGS": "ignore"}

@@ -4,7 +4,6 @@ import html
 import inspect
 import json
 import platform
-import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -70,7 +69,6 @@ def open_chapter(name: str, *, profile: str = "demo", data: str = "") -> "Chapte
     if profile not in PROFILES:
         raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
     one_thread()
-    warnings.filterwarnings("ignore", message="The inplace keyword")
     plotting.use_style()
     sizes, folder = PROFILES[profile], data_folder(data)
     simulated = folder is None
