@@ -51,8 +51,8 @@ def electrode_noise(
     Parameters
     ----------
     sizes_uv
-        Typical root mean square at an electrode of wander (below about 0.4 Hz), muscle noise (flat to
-        60 Hz, then falling) and 50 Hz hum, uV.
+        Typical root mean square at an electrode of wander (below about 0.4 Hz), muscle noise
+        (flat to 60 Hz, then falling) and 50 Hz hum, uV.
     n_time, sampling_rate
         Samples and Hz.
     generator
