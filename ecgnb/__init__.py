@@ -1,4 +1,4 @@
-"""How much of a 12-lead ECG can be recovered from one lead, and what do networks look at?"""
+"""Twelve leads from one: how much of an ECG one lead tells, and what networks look at."""
 
 import warnings
 
