@@ -1,0 +1,117 @@
+"""The command line: `ecgnb fetch | simulate | check | run`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecgnb.databases import DATABASES, load_database
+
+app = typer.Typer(
+    help="Twelve leads from one: data, experiments and the book.", no_args_is_help=True
+)
+run_app = typer.Typer(help="Run an experiment on a folder of recordings.", no_args_is_help=True)
+app.add_typer(run_app, name="run")
+
+
+def fail(message: object, code: int = 1) -> typer.Exit:
+    """Return the exit that ends the program after its message is written to stderr."""
+    typer.echo(f"ecgnb: {message}", err=True)
+    return typer.Exit(code)
+
+
+@app.command()
+def fetch(
+    databases: Annotated[list[str], typer.Argument(help="twadb, ptbdb")],
+    folder: Annotated[Path, typer.Option(help="where the databases go")] = Path("data/physionet"),
+    base_url: Annotated[str, typer.Option(help="PhysioNet or a mirror")] = "",
+    jobs: Annotated[int, typer.Option(help="files at a time")] = 4,
+) -> None:
+    """Download databases from PhysioNet. Example: ecgnb fetch twadb ptbdb."""
+    from ecgnb.fetching import BASE_URL, FetchError, fetch_database
+
+    for name in databases:
+        if name not in DATABASES:
+            raise fail(f"no database {name!r}; there are {', '.join(DATABASES)}", 2)
+        try:
+            root = fetch_database(name, folder, base_url=base_url or BASE_URL, jobs=jobs)
+        except (FetchError, OSError) as error:
+            raise fail(error) from None
+        typer.echo(f"{name} is in {root}")
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="where the cohort goes")],
+    n_twadb: Annotated[int, typer.Option(help="records like twadb")] = 12,
+    n_patient: Annotated[int, typer.Option(help="patients of each condition")] = 10,
+    seed: Annotated[int, typer.Option(help="of all random draws")] = 0,
+) -> None:
+    """Write a simulated cohort as WFDB files. Example: ecgnb simulate cohort --seed 1."""
+    from ecgnb.simulate import write_cohort
+
+    try:
+        root = write_cohort(folder, n_twadb=n_twadb, n_patient=n_patient, seed=seed)
+    except (OSError, ValueError) as error:
+        raise fail(error) from None
+    typer.echo(f"the simulated cohort is in {root}")
+
+
+@app.command()
+def check(folder: Annotated[Path, typer.Argument(help="twadb, ptbdb or a mirror")]) -> None:
+    """Read every record; exit 1 if one cannot be used. Example: ecgnb check data/physionet."""
+    import pandas as pd
+
+    refused, rows = [], []
+    for name in DATABASES:
+        loaded = load_database(folder, name)
+        refused += loaded.refused
+        rows += [(name, r.origin, r.condition or "-", r.patient) for r in loaded.records]
+        for record in loaded.records:
+            for note in record.notes:
+                typer.echo(f"{record.name}: {note}")
+    if not rows and not refused:
+        raise fail(f"no record of {' or '.join(DATABASES)} in {folder}")
+    table = pd.DataFrame(rows, columns=["database", "origin", "condition", "patient"])
+    counts = table.groupby(["database", "origin", "condition"])["patient"].agg(["size", "nunique"])
+    counts.columns = ["records", "patients"]
+    typer.echo(counts.to_string())
+    for error in refused:
+        typer.echo(f"cannot be used: {error}")
+    typer.echo(f"{len(rows)} records can be used, {len(refused)} cannot")
+    if refused:
+        raise typer.Exit(1)
+
+
+@run_app.command()
+def reconstruction(
+    data: Annotated[Path, typer.Option(help="folder of 12-lead WFDB records")],
+    out: Annotated[Path, typer.Option(help="the table, .csv or .csv.gz")],
+    methods: Annotated[str, typer.Option(help="names, separated by commas")] = "",
+    records: Annotated[str, typer.Option(help="names, separated by commas")] = "",
+    jobs: Annotated[int, typer.Option(help="processes")] = 1,
+) -> None:
+    """Reconstruct 11 leads from each, by every method. It resumes when interrupted.
+
+    Example: ecgnb run reconstruction --data mirror --out out/table.csv --methods average_beat
+    """
+    from ecgnb.experiments import METHODS, run_reconstruction
+    from ecgnb.metrics import summarise
+
+    chosen = [name.strip() for name in methods.split(",") if name.strip()] or list(METHODS)
+    unknown = sorted(set(chosen) - set(METHODS))
+    if unknown:
+        raise fail(f"no method {', '.join(unknown)}; choose from {', '.join(METHODS)}", 2)
+    names = [name.strip() for name in records.split(",") if name.strip()] or None
+    try:
+        table = run_reconstruction(data, out, methods=chosen, records=names, jobs=jobs)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise fail(error) from None
+    shown = ["method", "n_record", "r_mean", "r_low", "r_high", "r_lowest", "mse_mean"]
+    typer.echo(summarise(table)[shown].round(4).to_string(index=False))
+    typer.echo(f"the table is {out}")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

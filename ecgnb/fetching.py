@@ -1,0 +1,148 @@
+"""Download databases from PhysioNet, every file checked against a SHA-256."""
+
+import concurrent.futures
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pooch
+import requests
+from tqdm import tqdm
+
+from ecgnb.databases import DATABASES
+
+BASE_URL = "https://physionet.org/files"
+SUMS = "SHA256SUMS.txt"
+_LINE = re.compile(r"([0-9a-f]{64}) [ *]?(\S.*)")
+_SAFE_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
+
+
+class FetchError(Exception):
+    """A download that could not be completed; names the files and says what to do."""
+
+
+def parse_sums(text: str) -> dict[str, str]:
+    """Return SHA-256 by relative path from the text of a SHA256SUMS.txt.
+
+    Raises
+    ------
+    FetchError
+        For a path that leaves the folder, is absolute or has odd characters.
+
+    Examples
+    --------
+    >>> parse_sums("a" * 64 + "  twa01.hea")["twa01.hea"][:3]
+    'aaa'
+    """
+    sums = {}
+    for line in text.splitlines():
+        match = _LINE.fullmatch(line.strip())
+        if not match:
+            continue
+        if not all(_SAFE_PART.fullmatch(part) for part in match[2].split("/")):
+            raise FetchError(f"the manifest names {match[2]!r}, which is no plain path: stopped")
+        sums[match[2]] = match[1]
+    return sums
+
+
+def fetch_database(
+    name: str,
+    folder: Path | str,
+    *,
+    base_url: str = BASE_URL,
+    jobs: int = 4,
+    timeout_s: float = 30.0,
+    retries: int = 3,
+    only: str = r".*\.(hea|dat|xyz|qrs)",
+    progress: bool = True,
+) -> Path:
+    """Return the folder of a database, downloaded or completed.
+
+    Files that are there and right are kept, so a killed run is completed by the next one. Each is
+    written aside and moved into place once its SHA-256 is right.
+
+    Parameters
+    ----------
+    name
+        A key of `DATABASES`.
+    folder
+        Where `<name>/` is made; nothing is written outside it.
+    base_url
+        PhysioNet or a mirror with the same layout `<base>/<name>/<version>/`.
+    jobs
+        Files at a time.
+    only
+        Regular expression for the paths wanted.
+
+    Raises
+    ------
+    FetchError
+        If the manifest or a file cannot be had, or a file is not what the manifest says.
+    """
+    database = DATABASES[name]
+    root = Path(folder).resolve() / name
+    url = f"{base_url.rstrip('/')}/{name}/{database.version}"
+    sums = parse_sums(_read_text(f"{url}/{SUMS}", timeout_s, retries))
+    wanted = {path: digest for path, digest in sums.items() if re.fullmatch(only, path)}
+    if not wanted:
+        raise FetchError(f"{url}/{SUMS} names no file of {name}")
+    root.mkdir(parents=True, exist_ok=True)
+    for part in root.rglob("tmp*"):  # left by a run that was killed
+        part.unlink()
+    failed = list(_fetch_all(wanted, url, root, jobs, timeout_s, retries, progress))
+    if failed:
+        shown = "; ".join(failed[:3])
+        raise FetchError(f"{len(failed)} of {len(wanted)} files failed ({shown}): run it again")
+    return root
+
+
+def _read_text(url: str, timeout_s: float, retries: int) -> str:
+    for attempt in range(retries + 1):
+        try:
+            answer = requests.get(url, timeout=timeout_s)
+            answer.raise_for_status()
+            return answer.text
+        except requests.RequestException as error:
+            if attempt == retries:
+                raise FetchError(f"{url} cannot be had: {error}") from error
+            time.sleep(0.5 * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+def _fetch_all(
+    wanted: dict[str, str],
+    url: str,
+    root: Path,
+    jobs: int,
+    timeout_s: float,
+    retries: int,
+    progress: bool,
+) -> Iterator[str]:
+    """Yield what failed, file by file."""
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        tasks = {
+            pool.submit(_fetch_one, f"{url}/{path}", root / path, digest, timeout_s, retries): path
+            for path, digest in wanted.items()
+        }
+        done = concurrent.futures.as_completed(tasks)
+        bar = tqdm(done, total=len(tasks), desc=root.name, disable=None if progress else True)
+        for task in bar:
+            error = task.exception()
+            if error is not None:
+                yield f"{tasks[task]}: {type(error).__name__}"
+
+
+def _fetch_one(url: str, path: Path, digest: str, timeout_s: float, retries: int) -> None:
+    """Download one file unless it is there and right."""
+    if path.is_symlink() or path.parent.resolve() != path.parent:
+        raise FetchError(f"{path.name} is or lies behind a link")
+    if path.is_file() and pooch.file_hash(path) == digest:
+        return
+    path.unlink(missing_ok=True)
+    pooch.create(
+        path=path.parent,
+        base_url=url.rsplit("/", 1)[0] + "/",
+        registry={path.name: f"sha256:{digest}"},
+        retry_if_failed=retries,
+    ).fetch(path.name, downloader=pooch.HTTPDownloader(timeout=timeout_s))
