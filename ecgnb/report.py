@@ -262,3 +262,14 @@ def read_shares(chapter: Chapter) -> dict[str, dict[str, np.ndarray]]:
     if "healthy control" not in found:
         raise MissingArtifactError("run 08_condition for healthy control first")
     return found
+
+
+def difference_of_means(first: np.ndarray, second: np.ndarray, axis: int) -> np.ndarray:
+    """Return the difference of two means, as `scipy.stats.permutation_test` calls it.
+
+    Examples
+    --------
+    >>> difference_of_means(np.array([1.0, 3.0]), np.array([1.0]), 0).item()
+    1.0
+    """
+    return first.mean(axis=axis) - second.mean(axis=axis)
