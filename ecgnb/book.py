@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,7 @@ NEEDS = {
     "try_it": ("05_every_lead",),
 }
 _LAST = ("colophon",)
+_PRELOAD = re.compile(r"<link rel=\"preload\"[^>]*>")  # refused by browsers when read from disk
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,8 @@ def render(build: Build) -> None:
         raise SystemExit(f"{result.stdout[-4000:]}\n{result.stderr[-6000:]}\nThe site failed.")
     shutil.rmtree(build.html, ignore_errors=True)
     shutil.copytree(site / "_build" / "html", build.html)
+    for page in build.html.rglob("*.html"):
+        page.write_text(_PRELOAD.sub("", page.read_text()))
     print(f"  {'HTML':<42}{time.monotonic() - started:6.1f} s", flush=True)
     print(f"\nThe book is at {(build.html / 'index.html').relative_to(ROOT)}", flush=True)
 
