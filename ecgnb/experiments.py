@@ -1,5 +1,6 @@
 """The reconstruction experiment: every record, input lead and method as tasks that can resume."""
 
+import gzip
 import hashlib
 import json
 import platform
@@ -249,11 +250,8 @@ def _write_results(
 ) -> None:
     """Write table, costs and manifest."""
     stem = out.name.removesuffix(".gz").removesuffix(".csv")
-    compression = {"method": "gzip", "mtime": 0} if out.suffix == ".gz" else None
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".partial-{out.name}")
-    table.to_csv(partial, index=False, float_format="%.5g", compression=compression)
-    partial.replace(out)
+    content = table.to_csv(index=False, float_format="%.5g").encode()
+    write_bytes(out, gzip.compress(content, mtime=0) if out.suffix == ".gz" else content)
     write_table(out.with_name(f"{stem}_cost.csv"), costs)
     manifest = {
         "options": asdict(options),

@@ -73,7 +73,7 @@ def fit(
         model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, options.learning_rate, total_steps=options.n_step + 1, pct_start=0.2
+        optimiser, options.learning_rate, total_steps=max(options.n_step, 10) + 1, pct_start=0.2
     )
     keeper, history, started = _BestState(model), History(), time.process_time()
     for step in range(1, options.n_step + 1):

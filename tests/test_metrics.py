@@ -1,0 +1,89 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from ecgnb.leads import LEADS
+from ecgnb.metrics import bootstrap_mean, compare_methods, score_pairs, summarise
+from ecgnb.preprocessing import Scaling
+
+SCALING = Scaling(np.zeros((12, 1)), np.full((12, 1), 2.0))
+
+
+@pytest.fixture
+def truth():
+    return np.random.default_rng(0).normal(size=(12, 400))
+
+
+def broadcast(truth):
+    return np.repeat(truth[None], 12, axis=0)
+
+
+def test_a_lead_that_is_seen_scores_one(truth):
+    scores = score_pairs(truth, broadcast(truth), SCALING)
+    assert len(scores) == 132
+    np.testing.assert_allclose(scores["r"], 1)
+    np.testing.assert_allclose(scores["mse"], 0)
+
+
+def test_a_pair_of_a_lead_with_itself_is_not_scored(truth):
+    scores = score_pairs(truth, broadcast(truth), SCALING)
+    assert (scores["input_lead"] != scores["output_lead"]).all()
+
+
+def test_scrambled_truth_destroys_the_score(truth):
+    scrambled = truth[:, np.random.default_rng(1).permutation(400)]
+    scores = score_pairs(scrambled, broadcast(truth), SCALING)
+    assert scores["r"].abs().mean() < 0.1
+
+
+def test_a_flat_lead_is_undefined_and_counted(truth):
+    truth[4] = 3.0
+    scores = score_pairs(truth, broadcast(truth), SCALING).assign(record="a", method="m")
+    flat = scores[scores["output_lead"] == LEADS[4]]
+    assert flat["r"].isna().all()
+    assert summarise(scores)["n_undefined"].item() == 11
+
+
+def test_slope_and_variance_ratio_see_what_r_cannot(truth):
+    scores = score_pairs(truth, 0.5 * broadcast(truth), SCALING)
+    np.testing.assert_allclose(scores["r"], 1)
+    np.testing.assert_allclose(scores["slope"], 0.5)
+    np.testing.assert_allclose(scores["variance_ratio"], 0.25)
+
+
+def test_the_error_in_millivolts_uses_the_factor_of_the_lead(truth):
+    scores = score_pairs(truth, broadcast(truth) + 0.1, SCALING)
+    np.testing.assert_allclose(scores["rmse_mv"], 0.2)
+
+
+def test_beyond_the_average_beat_is_the_share_of_its_error_removed(truth):
+    beat = broadcast(truth) + 1.0
+    scores = score_pairs(truth, broadcast(truth) + 0.5, SCALING, average_beat=beat)
+    np.testing.assert_allclose(scores["r2_beyond_average_beat"], 0.75)
+
+
+def test_the_interval_counts_groups_and_not_rows():
+    values = np.repeat([0.0, 1.0], 500)
+    estimate = bootstrap_mean(values, groups=np.repeat(["a", "b"], 500))
+    assert estimate.n == 2
+    assert (estimate.low, estimate.value, estimate.high) == (0.0, 0.5, 1.0)
+
+
+def test_nothing_to_average_gives_nan_and_n_of_zero():
+    estimate = bootstrap_mean([np.nan])
+    assert estimate.n == 0
+    assert np.isnan(estimate.value)
+
+
+def test_methods_are_compared_on_the_same_records():
+    table = pd.DataFrame(
+        {
+            "record": ["a", "a", "b", "b", "c"],
+            "method": ["x", "y", "x", "y", "x"],
+            "r": [0.9, 0.7, 0.8, 0.85, 0.1],
+        }
+    )
+    found = compare_methods(table, "x", "y")
+    assert found["difference"].n == 2
+    assert found["difference"].value == pytest.approx(0.075)
+    assert found["share_won"] == 0.5

@@ -1,0 +1,131 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from ecgnb import best, networks
+from ecgnb.preprocessing import prepare_record
+from ecgnb.simulate import SimulationOptions, simulate_record
+from ecgnb.training import FitOptions, count_weights, fit
+
+
+@pytest.fixture(scope="module")
+def prepared():
+    return prepare_record(simulate_record(SimulationOptions(duration_s=30.0), seed=5).record)
+
+
+def alone(stack, member):
+    """Return one member of a stack as a stack of one."""
+    single = networks.StackedCnn(1, stack.head, stack.narrow.weight.shape[2]).double()
+    with torch.no_grad():
+        for mine, theirs in zip(single.parameters(), stack.parameters(), strict=True):
+            mine.copy_(theirs[member : member + 1])
+    return single
+
+
+def train(model, windows, targets):
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for _ in range(5):
+        error = (model(windows) - targets).square().mean(dim=(0, 2, 3)).sum()
+        optimiser.zero_grad()
+        error.backward()
+        optimiser.step()
+
+
+@pytest.mark.parametrize("head", networks.HEADS)
+def test_stacked_training_equals_one_by_one(head):
+    torch.manual_seed(0)
+    stack = networks.StackedCnn(3, head, 5).double()
+    singles = [alone(stack, member) for member in range(3)]
+    windows = torch.randn(4, 3, networks.N_TIME, dtype=torch.float64)
+    targets = torch.randn(4, 3, 12, networks.N_TIME, dtype=torch.float64)
+    train(stack, windows, targets)
+    for member, single in enumerate(singles):
+        train(single, windows[:, member : member + 1], targets[:, member : member + 1])
+        for mine, theirs in zip(single.parameters(), stack.parameters(), strict=True):
+            torch.testing.assert_close(mine[0], theirs[member], atol=1e-10, rtol=0)
+
+
+def test_heads_are_matched_in_weights():
+    sizes = [
+        count_weights(networks.StackedCnn(2, head, networks.matched_width(head, 100_000)))
+        for head in networks.HEADS
+    ]
+    assert max(sizes) < 1.03 * min(sizes)
+
+
+@pytest.mark.parametrize("head", networks.HEADS)
+def test_a_network_can_learn_eight_windows_by_heart(head):
+    torch.manual_seed(0)
+    model = networks.StackedCnn(1, head, 64)
+    time = torch.linspace(0, 12, networks.N_TIME)
+    windows = torch.sin(time + torch.arange(8.0)[:, None])[:, None]
+    targets = torch.cos(time + torch.arange(8.0)[:, None])[:, None, None].expand(-1, 1, 12, -1)
+
+    def loss(model, x, y):
+        return {"reconstruction": (model(x) - y).square().mean()}
+
+    fit(
+        model,
+        lambda generator: (windows, targets),
+        loss,
+        validate=lambda model: loss(model, windows, targets)["reconstruction"].reshape(1),
+        options=FitOptions(300, 1e-2),
+    )
+    with torch.no_grad():
+        assert float((model(windows) - targets).square().mean()) < 0.05
+
+
+def test_no_sample_of_the_test_part_touches_the_training(prepared):
+    options = networks.CnnOptions("2d_shared", n_step=3)
+    changed = copy.deepcopy(prepared)
+    changed.test[:] = 1e3
+    first, second = (networks.fit_cnn(one, options=options)[0] for one in (prepared, changed))
+    for mine, theirs in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_predictions_cover_the_whole_part(prepared):
+    model = networks.StackedCnn(12, "2d_shared", 8)
+    guess = networks.predict_windows(model, prepared.test)
+    assert guess.shape == (12, 12, prepared.test.shape[1])
+    assert np.isfinite(guess).all()
+
+
+def test_each_member_keeps_its_own_best_state():
+    class Pair(torch.nn.Module):
+        n_member = 2
+
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(2, 1))
+
+    model, seen = Pair(), []
+
+    def validate(model):
+        seen.append(model.weight.detach().clone())
+        return torch.tensor([float(len(seen)), -float(len(seen))])
+
+    fit(
+        model,
+        lambda generator: (),
+        lambda model: {"up": -model.weight.sum()},
+        validate=validate,
+        options=FitOptions(4, 0.1, check_every=1),
+    )
+    assert model.weight[0] == seen[0][0]
+    assert model.weight[1] == seen[-1][1]
+
+
+def test_the_corrector_adds_nothing_before_training():
+    channels = torch.randn(12, 37, 100)
+    assert torch.equal(best.correction(best.Corrector(37, 8), channels), torch.zeros(12, 12, 100))
+
+
+def test_the_corrector_starts_from_the_mean_of_both_neighbours(prepared):
+    neighbours, ridges = best.fit_closed_forms(prepared)
+    channels = best.closed_forms(neighbours, ridges, prepared.test)
+    start = best.start_of(torch.from_numpy(channels)).numpy()
+    expected = np.stack([m.predict(x) for m, x in zip(neighbours, prepared.test, strict=True)])
+    np.testing.assert_allclose(start, expected, atol=1e-5)

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import torch
+
+from ecgnb import vae
+from ecgnb.simulate import SimulationOptions, simulate_record
+
+
+@pytest.fixture(scope="module")
+def windows():
+    record = simulate_record(SimulationOptions(duration_s=20.0), seed=3).record
+    found = vae.beat_windows(record)
+    return (found / vae.lead_factor(found)).astype(np.float32)
+
+
+def small_model(**changes):
+    torch.manual_seed(0)
+    return vae.Vae(vae.VaeOptions(n_latent=4, n_hidden=16, **changes)).eval()
+
+
+def test_the_kl_term_is_that_of_torch_distributions():
+    mean, log_variance = torch.randn(2, 50, 7)
+    ours = vae.kl_per_latent(mean, log_variance)
+    posterior = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
+    theirs = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0))
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_the_reconstruction_term_is_a_gaussian_log_density_without_its_constant(windows):
+    model, batch = small_model(), torch.from_numpy(windows[:3])
+    terms = vae.elbo_terms(model, batch, sample=False)
+    density = torch.distributions.Normal(model(batch), model.options.noise).log_prob(batch)
+    at_mean = torch.distributions.Normal(batch, model.options.noise).log_prob(batch)
+    expected = (at_mean - density).sum(dim=(1, 2))
+    torch.testing.assert_close(terms["reconstruction"], expected, rtol=1e-4, atol=1e-2)
+
+
+def test_the_kl_term_agrees_with_monte_carlo(windows):
+    model, batch = small_model(), torch.from_numpy(windows[:1])
+    with torch.no_grad():
+        mean, log_variance = model.encode(batch)
+        posterior = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
+        draws = posterior.sample((40_000,))
+        prior = torch.distributions.Normal(0.0, 1.0)
+        ratio = (posterior.log_prob(draws) - prior.log_prob(draws)).sum(dim=2)
+        exact = vae.kl_per_latent(mean, log_variance).sum()
+    assert float(ratio.mean()) == pytest.approx(float(exact), abs=4 * float(ratio.std()) / 200)
+
+
+def test_a_collapsed_vae_is_reported(windows):
+    model = small_model()
+    with torch.no_grad():
+        model.to_latent.weight.zero_()
+        model.to_latent.bias.zero_()
+    assert vae.count_in_use(vae.latents_in_use(model, windows)) == 0
+
+
+def test_a_vae_can_learn_eight_windows_by_heart(windows):
+    eight = windows[:8]
+    options = vae.VaeOptions(n_latent=8, n_step=400, batch_size=8, noise=0.02)
+    model, history = vae.fit_vae(eight, eight, options=options)
+    assert set(history.terms[0]) == {"reconstruction", "kl"}
+    error = np.square(vae.reconstruct(model, eight) - eight).mean()
+    assert error < 0.2 * np.square(eight - eight.mean(axis=0)).mean()
+
+
+def test_pca_with_all_components_rebuilds_its_training_windows(windows):
+    model = vae.fit_pca(windows, len(windows))
+    np.testing.assert_allclose(model.reconstruct(windows), windows, atol=1e-4)
+
+
+def test_the_r_peak_of_a_window_is_where_it_is_said_to_be(windows):
+    size = np.abs(np.gradient(windows, axis=2)).mean(axis=(0, 1))
+    assert abs(int(size.argmax()) - vae.BEFORE) <= 10
+
+
+def test_leads_share_the_encoders_kernels(windows):
+    model = small_model()
+    batch = torch.from_numpy(windows[:1])
+    order = torch.randperm(12)
+    features = model.first(batch.unsqueeze(1))
+    torch.testing.assert_close(model.first(batch[:, order].unsqueeze(1)), features[:, :, order])
