@@ -1,0 +1,76 @@
+"""The build runs notebooks, stops at a failing cell and leaves what is needed to see why."""
+
+import nbformat
+import pytest
+
+from ecgnb import book, report
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    monkeypatch.setattr(book, "BOOK", tmp_path)
+    monkeypatch.setattr(book, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(book, "ROOT", tmp_path)
+
+    def write(*sources):
+        cells = [nbformat.v4.new_markdown_cell("# Look at one condition")]
+        cells.append(nbformat.v4.new_code_cell('profile = "demo"\ndata = ""'))
+        cells[-1].metadata["tags"] = ["parameters"]
+        cells += [nbformat.v4.new_code_cell(source) for source in sources]
+        kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+        notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+        nbformat.write(notebook, tmp_path / "08_condition.ipynb")
+        return book.Page("08_condition_x", "08_condition", {"condition": "myocarditis"})
+
+    return write
+
+
+def test_a_notebook_runs_with_the_parameters_of_its_page(page):
+    build = book.Build("smoke", "")
+    book.execute(page("print(profile, condition)"), build)
+    done = nbformat.read(build.executed / "08_condition_x.ipynb", as_version=4)
+    assert done.cells[0].source == "# Myocarditis"
+    assert done.cells[-1].outputs[0].text.strip() == "smoke myocarditis"
+    assert "papermill" not in done.metadata
+
+
+def test_a_second_run_gives_the_same_bytes(page):
+    build, one = book.Build("smoke", ""), page("1 + 1")
+    path = build.executed / "08_condition_x.ipynb"
+    book.execute(one, build)
+    first = path.read_bytes()
+    book.execute(one, build)
+    assert path.read_bytes() == first
+
+
+def test_a_failing_cell_is_named_and_its_notebook_kept(page):
+    build = book.Build("smoke", "")
+    with pytest.raises(SystemExit) as stopped:
+        book.execute(page("x = 1", "1 / 0"), build)
+    message = str(stopped.value)
+    assert "08_condition_x failed in cell" in message
+    assert "ZeroDivisionError" in message
+    assert (build.executed / "08_condition_x.failed.ipynb").is_file()
+    assert not (build.executed / "08_condition_x.ipynb").exists()
+
+
+def test_every_page_waits_for_the_chapters_it_reads():
+    pages = book.pages(book.Build("smoke", ""))
+    by_name = {page.name: page for page in pages}
+    before = {p.name for p in book.needed_by(by_name["05_every_lead"], pages)}
+    assert before == {"03_least_squares", "04_cnn"}
+    assert len(book.needed_by(by_name["09_conditions_compared"], pages)) == 8
+    assert len(book.needed_by(by_name["colophon"], pages)) == len(pages) - 1
+
+
+def test_a_missing_artifact_names_the_chapter_that_writes_it(tmp_path):
+    chapter = report.Chapter("05_every_lead", report.PROFILES["smoke"], tmp_path, True, tmp_path)
+    with pytest.raises(report.MissingArtifactError, match="run 03_least_squares first"):
+        chapter.read_table("03_least_squares", "scores")
+
+
+def test_a_bad_profile_stops_in_the_first_cell():
+    with pytest.raises(ValueError, match="profile must be one of"):
+        report.open_chapter("03_least_squares", profile="huge")
