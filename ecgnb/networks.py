@@ -33,11 +33,11 @@ class CnnOptions:
     """Head, size and fit of the networks; the width of the dense layers matches `n_weight`."""
 
     head: str = "1d"
-    n_weight: int = 100_000
-    n_step: int = 600
+    n_weight: int = 200_000
+    n_step: int = 400
     batch_size: int = 16
-    hop: int = 32
-    learning_rate: float = 2e-2
+    hop: int = 4
+    learning_rate: float = 1e-2
 
     def __post_init__(self) -> None:
         if self.head not in HEADS:
