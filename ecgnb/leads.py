@@ -139,7 +139,8 @@ def limb_lead_error(signals: np.ndarray) -> np.ndarray:
 
     Examples
     --------
-    >>> limb_lead_error(derive_leads(np.random.default_rng(0).normal(size=(8, 9)))).max() < 1e-12
+    >>> signals = derive_leads(np.random.default_rng(0).normal(size=(8, 9)))
+    >>> bool(limb_lead_error(signals).max() < 1e-12)
     True
     """
     derived = derive_leads(independent_signals(signals))
