@@ -184,7 +184,7 @@ def whole(tmp_path_factory):
 
 
 @settings(
-    max_examples=_EXAMPLES, deadline=1000, suppress_health_check=list(HealthCheck), database=None
+    max_examples=_EXAMPLES, deadline=3000, suppress_health_check=list(HealthCheck), database=None
 )
 @given(data=st.data())
 def test_any_change_gives_a_record_or_a_record_error(whole, tmp_path, data):
