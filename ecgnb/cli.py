@@ -95,8 +95,9 @@ def reconstruction(
 
     Example: ecgnb run reconstruction --data mirror --out out/table.csv --methods average_beat
     """
-    from ecgnb.experiments import METHODS, run_reconstruction
+    from ecgnb.experiments import METHODS
     from ecgnb.metrics import summarise
+    from ecgnb.runs import run_reconstruction
 
     chosen = [name.strip() for name in methods.split(",") if name.strip()] or list(METHODS)
     unknown = sorted(set(chosen) - set(METHODS))

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from ecgnb import experiments
+from ecgnb import experiments, runs
 from ecgnb.simulate import write_cohort
 from ecgnb.tasks import is_whole, read_table, write_table
 
@@ -16,7 +16,7 @@ def cohort(tmp_path_factory):
 
 def run(cohort, out, **options):
     settings = {"methods": METHODS, "progress": False} | options
-    return experiments.run_reconstruction(cohort, out, **settings)
+    return runs.run_reconstruction(cohort, out, **settings)
 
 
 def test_the_table_has_a_row_for_each_pair_and_method(cohort, tmp_path):
@@ -38,7 +38,7 @@ def test_an_interrupted_run_ends_with_the_same_bytes(cohort, tmp_path):
 
 def test_a_finished_task_is_not_computed_again(cohort, tmp_path, monkeypatch):
     first = run(cohort, tmp_path / "t.csv")
-    monkeypatch.setattr(experiments, "score_method", None)
+    monkeypatch.setattr(runs, "score_method", None)
     assert run(cohort, tmp_path / "t.csv").equals(first)
 
 

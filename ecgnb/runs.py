@@ -1,0 +1,164 @@
+"""Run the reconstruction experiment: a record with a method and seed is a task that can resume."""
+
+import gzip
+import hashlib
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import joblib
+import pandas as pd
+from tqdm import tqdm
+
+from ecgnb.databases import find_records, label_record
+from ecgnb.experiments import METHODS, score_method
+from ecgnb.preprocessing import PreprocessingOptions, prepare_record
+from ecgnb.records import RecordError, read_record
+from ecgnb.tasks import is_whole, read_table, record_failure, write_bytes, write_table
+from ecgnb.training import one_thread
+
+COST_COLUMNS = ("record", "method", "seed", "cpu_s")
+_PACKAGES = ("ecgnb", "numpy", "scipy", "torch", "wfdb", "sleepecg")
+
+
+def run_reconstruction(
+    folder: Path | str,
+    out: Path | str,
+    *,
+    methods: Sequence[str] = tuple(METHODS),
+    records: Sequence[str] | None = None,
+    seeds: Sequence[int] = (0,),
+    jobs: int = 1,
+    options: PreprocessingOptions | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Return the main table of the experiment and write it to `out`, with costs and manifest.
+
+    A task is one record with one method and seed, all 12 input leads together. Each writes its
+    own file in `<out>.tasks`; a whole one is never computed again, so an interrupted run goes on
+    where it stopped and ends with the same table. A task that fails leaves its exception beside.
+
+    Parameters
+    ----------
+    folder
+        twadb, a mirror that holds it, or any folder of 12-lead WFDB records.
+    out
+        The table, `.csv` or `.csv.gz`.
+    methods
+        Keys of `METHODS`.
+    records
+        Names of records; all by default.
+    jobs
+        Processes, one thread each.
+    """
+    unknown = sorted(set(methods) - set(METHODS))
+    if unknown:
+        raise ValueError(f"no method {', '.join(unknown)}; choose from {', '.join(METHODS)}")
+    out, paths = Path(out), _record_paths(folder, records)
+    store = out.with_name(out.name + ".tasks")
+    options = options or PreprocessingOptions()
+    calls = [
+        joblib.delayed(_run_record)(path, tuple(methods), tuple(seeds), options, store)
+        for path in paths
+    ]
+    done = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
+    for _ in tqdm(done, total=len(calls), desc="records", disable=None if progress else True):
+        pass
+    tables = [
+        read_table(store / f"{path.stem}--{method}--{seed}.csv")
+        for path in paths
+        for method in methods
+        for seed in seeds
+        if is_whole(store / f"{path.stem}--{method}--{seed}.csv")
+    ]
+    if not tables:
+        raise RuntimeError(f"no task finished; the reasons are in {store.name}")
+    costs = [read_table(path) for path in sorted(store.glob("*.cost.csv"))]
+    table = pd.concat(tables, ignore_index=True)
+    _write_results(out, table, pd.concat(costs, ignore_index=True), options, paths)
+    return table
+
+
+def _record_paths(folder: Path | str, records: Sequence[str] | None) -> list[Path]:
+    """Return the headers to work on, refused if one asked for by name is not there."""
+    paths = find_records(folder, "twadb") or sorted(Path(folder).rglob("*.hea"))
+    if records is not None:
+        missing = sorted(set(records) - {path.stem for path in paths})
+        if missing:
+            raise FileNotFoundError(f"no record {', '.join(missing)} in the folder")
+        paths = [path for path in paths if path.stem in set(records)]
+    if not paths:
+        raise FileNotFoundError("no WFDB header (.hea) in the folder")
+    return paths
+
+
+def _run_record(
+    path: Path,
+    methods: tuple[str, ...],
+    seeds: tuple[int, ...],
+    options: PreprocessingOptions,
+    store: Path,
+) -> None:
+    """Run what is not done yet for one record."""
+    one_thread()
+    wanted = {
+        store / f"{path.stem}--{method}--{seed}.csv": (method, seed)
+        for method in methods
+        for seed in seeds
+    }
+    open_tasks = {file: task for file, task in wanted.items() if not is_whole(file)}
+    if not open_tasks:
+        return
+    try:
+        prepared = prepare_record(label_record(read_record(path), path, "twadb"), options)
+        beat = METHODS["average_beat"].fit_predict(prepared, 0)
+    except (RecordError, ValueError) as error:
+        for file in open_tasks:
+            record_failure(file, error)
+        return
+    for file, (method, seed) in open_tasks.items():
+        try:
+            scores, _, cpu_s = score_method(prepared, method, seed=seed, average_beat=beat)
+        except Exception as error:
+            record_failure(file, error)
+            continue
+        cost = pd.DataFrame([(path.stem, method, seed, cpu_s)], columns=list(COST_COLUMNS))
+        write_table(file.with_suffix(".cost.csv"), cost)
+        write_table(file, scores)
+
+
+def _write_results(
+    out: Path,
+    table: pd.DataFrame,
+    costs: pd.DataFrame,
+    options: PreprocessingOptions,
+    paths: list[Path],
+) -> None:
+    """Write table, costs and manifest."""
+    stem = out.name.removesuffix(".gz").removesuffix(".csv")
+    content = table.to_csv(index=False, float_format="%.5g").encode()
+    write_bytes(out, gzip.compress(content, mtime=0) if out.suffix == ".gz" else content)
+    write_table(out.with_name(f"{stem}_cost.csv"), costs)
+    manifest = {
+        "options": asdict(options),
+        "methods": table["method"].unique().tolist(),
+        "seeds": sorted({int(seed) for seed in table["seed"]}),
+        "records": {path.stem: _header_digest(path) for path in paths},
+        "n_record": int(table["record"].nunique()),
+        "cpu_s": {
+            name: round(float(s), 1) for name, s in costs.groupby("method")["cpu_s"].sum().items()
+        },
+        "versions": {name: version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+    }
+    write_bytes(
+        out.with_name(f"{stem}_manifest.json"), (json.dumps(manifest, indent=1) + "\n").encode()
+    )
+
+
+def _header_digest(path: Path) -> str:
+    """Return the SHA-256 of a header, which holds the checksums of the samples."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
