@@ -20,6 +20,7 @@ from ecgnb.preprocessing import Prepared
 from ecgnb.training import FitOptions, History, fit
 
 N_LEAD = len(LEADS)
+ALL_INPUTS = tuple(range(N_LEAD))
 _DILATIONS = (1, 2, 4, 8, 16, 32, 64)
 _RIDGE_REACH_S = 0.4
 _SHRINKAGES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -71,21 +72,26 @@ class Corrector(nn.Module):
 
 
 def closed_forms(
-    models: tuple[NeighbourModel, ...], ridges: tuple, part: np.ndarray, *, held_out: bool = False
+    models: tuple[NeighbourModel, ...],
+    ridges: tuple,
+    signals: np.ndarray,
+    *,
+    held_out: bool = False,
 ) -> np.ndarray:
-    """Return the network's channels `(input, channel, time)` for one part `(lead, time)`.
+    """Return the network's channels `(input, channel, time)` for input leads `(input, time)`.
 
     Channel 0 is the input lead, then 12 leads each by short neighbours, long neighbours, ridge.
     """
     rows = []
-    for index, (model, ridge) in enumerate(zip(models, ridges, strict=True)):
-        signal = part[index]
+    for model, ridge, signal in zip(models, ridges, signals, strict=True):
         each = predict_held_out(model, signal) if held_out else model.predict_each(signal)
         rows.append(np.concatenate([signal[None], *each, ridge.predict(signal)]))
     return np.stack(rows).astype(np.float32)
 
 
-def fit_closed_forms(prepared: Prepared, *, refit: bool = False) -> tuple[tuple, tuple]:
+def fit_closed_forms(
+    prepared: Prepared, *, inputs: tuple[int, ...] = ALL_INPUTS, refit: bool = False
+) -> tuple[tuple, tuple]:
     """Return the neighbours and the ridge of each input lead.
 
     With `refit` the neighbours are looked up in the training and the validation part together:
@@ -95,12 +101,11 @@ def fit_closed_forms(prepared: Prepared, *, refit: bool = False) -> tuple[tuple,
     library = prepared.train
     if refit:
         library = np.concatenate([prepared.train, prepared.validation], axis=1)
-    neighbours = tuple(fit_neighbours(library[lead], library, rate) for lead in range(N_LEAD))
+    neighbours = tuple(fit_neighbours(library[lead], library, rate) for lead in inputs)
     reach = round(_RIDGE_REACH_S * rate)
     parts = (prepared.train, prepared.validation)
     ridges = tuple(
-        solve_ridge(*(lag_moments(part[lead], part, reach) for part in parts))
-        for lead in range(N_LEAD)
+        solve_ridge(*(lag_moments(part[lead], part, reach) for part in parts)) for lead in inputs
     )
     return neighbours, ridges
 
@@ -115,6 +120,7 @@ def fit_corrector(
     targets: tuple[Tensor, Tensor],
     *,
     options: BestOptions,
+    inputs: tuple[int, ...] = ALL_INPUTS,
     seed: int = 0,
 ) -> tuple[Corrector, Tensor, History]:
     """Return the network, how much of its correction to use per pair `(input, lead)`, its history.
@@ -125,16 +131,18 @@ def fit_corrector(
         Of the training and the validation part `(input, channel, time)`.
     targets
         The same parts `(lead, time)`, scaled.
+    inputs
+        Which leads the rows of `channels` were computed from.
     """
     torch.manual_seed(seed)
     model = Corrector(channels[0].shape[1], options.width)
-    given = torch.eye(N_LEAD)
+    given = torch.eye(N_LEAD)[list(inputs)]
     hidden = 1 - given
     n_time = min(options.n_time, targets[0].shape[-1])
     last = targets[0].shape[-1] - n_time
 
     def draw(generator: torch.Generator) -> tuple[Tensor, ...]:
-        rows = torch.arange(options.batch_size) % N_LEAD
+        rows = torch.arange(options.batch_size) % len(inputs)
         starts = torch.randint(last + 1, (options.batch_size,), generator=generator).tolist()
         pairs = list(zip(rows.tolist(), starts, strict=True))
         crops = torch.stack([channels[0][row, :, at : at + n_time] for row, at in pairs])
@@ -146,47 +154,74 @@ def fit_corrector(
         return {"reconstruction": squared.sum() / hidden[rows].sum()}
 
     def validate(model: Corrector) -> Tensor:
-        error = start_of(channels[1]) + correction(model, channels[1]) - targets[1]
+        error = start_of(channels[1]) + correction(model, channels[1], given) - targets[1]
         return ((error.square().mean(dim=-1) * hidden).sum() / hidden.sum()).reshape(1)
 
     fit_options = FitOptions(options.n_step, options.learning_rate, check_every=50, seed=seed)
     history = fit(model, draw, loss, validate=validate, options=fit_options)
-    return model, choose_share(model, channels[1], targets[1]), history
+    return model, choose_share(model, channels[1], targets[1], given), history
 
 
-def correction(model: Corrector, channels: Tensor) -> Tensor:
+def correction(model: Corrector, channels: Tensor, given: Tensor) -> Tensor:
     """Return the corrections `(input, lead, time)` of one part, lead by lead to save memory."""
-    given = torch.eye(N_LEAD)
     with torch.no_grad():
         return torch.cat(
-            [model(channels[row : row + 1], given[row : row + 1]) for row in range(N_LEAD)]
+            [model(channels[row : row + 1], given[row : row + 1]) for row in range(len(given))]
         )
 
 
-def choose_share(model: Corrector, channels: Tensor, targets: Tensor) -> Tensor:
+def choose_share(model: Corrector, channels: Tensor, targets: Tensor, given: Tensor) -> Tensor:
     """Return the share of the correction `(input, lead)` with the least validation error."""
-    error, added = start_of(channels) - targets, correction(model, channels)
+    error, added = start_of(channels) - targets, correction(model, channels, given)
     errors = [(error + share * added).square().mean(dim=-1) for share in _SHRINKAGES]
     return torch.tensor(_SHRINKAGES)[torch.stack(errors).argmin(dim=0)]
+
+
+@dataclass(frozen=True)
+class BestModel:
+    """A fitted network with the closed forms it starts from, for the leads in `inputs`."""
+
+    inputs: tuple[int, ...]
+    neighbours: tuple[NeighbourModel, ...]
+    ridges: tuple
+    network: Corrector
+    share: Tensor
+
+    def predict(self, signals: np.ndarray) -> np.ndarray:
+        """Return all leads `(input, lead, time)` from input leads `(input, time)`, scaled."""
+        channels = torch.from_numpy(closed_forms(self.neighbours, self.ridges, signals))
+        given = torch.eye(N_LEAD)[list(self.inputs)]
+        added = self.share[..., None] * correction(self.network, channels, given)
+        return (start_of(channels) + added).numpy()
+
+
+def fit_best(
+    prepared: Prepared,
+    *,
+    inputs: tuple[int, ...] = ALL_INPUTS,
+    seed: int = 0,
+    options: BestOptions | None = None,
+) -> BestModel:
+    """Return the network of one record, for all input leads or some.
+
+    Trained on held-out neighbours of the training part; epochs and the share of the correction
+    are chosen on the validation part; then the validation part joins the neighbours' library.
+    """
+    options, leads = options or BestOptions(), list(inputs)
+    closed = fit_closed_forms(prepared, inputs=inputs)
+    channels = (
+        torch.from_numpy(closed_forms(*closed, prepared.train[leads], held_out=True)),
+        torch.from_numpy(closed_forms(*closed, prepared.validation[leads])),
+    )
+    targets = (torch.from_numpy(prepared.train), torch.from_numpy(prepared.validation))
+    network, share, _ = fit_corrector(channels, targets, options=options, inputs=inputs, seed=seed)
+    return BestModel(
+        inputs, *fit_closed_forms(prepared, inputs=inputs, refit=True), network, share
+    )
 
 
 def fit_predict_best(
     prepared: Prepared, *, seed: int = 0, options: BestOptions | None = None
 ) -> np.ndarray:
-    """Return predictions of the test part `(input, lead, time)`, scaled.
-
-    Trained on held-out neighbours of the training part; epochs and the share of the correction
-    are chosen on the validation part; then the validation part joins the neighbours' library.
-    """
-    options = options or BestOptions()
-    neighbours, ridges = fit_closed_forms(prepared)
-    channels = (
-        torch.from_numpy(closed_forms(neighbours, ridges, prepared.train, held_out=True)),
-        torch.from_numpy(closed_forms(neighbours, ridges, prepared.validation)),
-    )
-    targets = (torch.from_numpy(prepared.train), torch.from_numpy(prepared.validation))
-    model, share, _ = fit_corrector(channels, targets, options=options, seed=seed)
-    neighbours, ridges = fit_closed_forms(prepared, refit=True)
-    test = torch.from_numpy(closed_forms(neighbours, ridges, prepared.test))
-    predicted = start_of(test) + share[..., None] * correction(model, test)
-    return predicted.numpy()
+    """Return predictions of the test part `(input, lead, time)`, scaled."""
+    return fit_best(prepared, seed=seed, options=options).predict(prepared.test)

@@ -120,7 +120,8 @@ def test_each_member_keeps_its_own_best_state():
 
 def test_the_corrector_adds_nothing_before_training():
     channels = torch.randn(12, 37, 100)
-    assert torch.equal(best.correction(best.Corrector(37, 8), channels), torch.zeros(12, 12, 100))
+    corrections = best.correction(best.Corrector(37, 8), channels, torch.eye(12))
+    assert torch.equal(corrections, torch.zeros(12, 12, 100))
 
 
 def test_the_corrector_starts_from_the_mean_of_both_neighbours(prepared):
@@ -129,3 +130,9 @@ def test_the_corrector_starts_from_the_mean_of_both_neighbours(prepared):
     start = best.start_of(torch.from_numpy(channels)).numpy()
     expected = np.stack([m.predict(x) for m, x in zip(neighbours, prepared.test, strict=True)])
     np.testing.assert_allclose(start, expected, atol=1e-5)
+
+
+def test_a_network_for_one_lead_needs_no_other_lead(prepared):
+    options = best.BestOptions(n_step=4, n_time=128)
+    model = best.fit_best(prepared, inputs=(7,), options=options)
+    assert model.predict(prepared.test[[7]]).shape == (1, *prepared.test.shape)
