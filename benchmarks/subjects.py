@@ -1,0 +1,23 @@
+"""The recordings that the benchmarks work on: real ones where there are any, else simulated."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ecgnb.databases import data_folder, find_records, label_record
+from ecgnb.preprocessing import Prepared, prepare_record
+from ecgnb.records import read_record
+from ecgnb.simulate import write_cohort
+
+# Chosen before anything was timed: two synthetic, two from ptbdb, one from INCART.
+REAL = ("twa06", "twa28", "twa11", "twa48", "twa58")
+
+
+def subjects(n_record: int = len(REAL)) -> Iterator[Prepared]:
+    """Yield records ready for a model; from `ECGNB_DATA`, else from a simulated cohort."""
+    folder = data_folder()
+    if folder is None:
+        folder = write_cohort(Path("data/simulated-benchmark"), n_patient=0, duration_s=120.0)
+    paths = find_records(folder, "twadb")
+    chosen = [path for path in paths if path.stem in REAL] or paths
+    for path in chosen[:n_record]:
+        yield prepare_record(label_record(read_record(path), path, "twadb"))
