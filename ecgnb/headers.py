@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 MAX_HEADER_BYTES = 200_000
 MAX_SIGNALS = 64
-MAX_SAMPLES = 5_000_000  # of all signals together: 11 minutes of 15 signals at 500 Hz
+MAX_SAMPLES = 6_000_000  # of all signals together: half an hour of 12 leads at 257 Hz (INCART)
 BYTES_PER_SAMPLE = {"16": 2.0, "212": 1.5, "24": 3.0, "32": 4.0, "516": 0.0}
 MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "\u00b5v": 1e-3, "\u03bcv": 1e-3, "v": 1e3}
 

@@ -171,13 +171,11 @@ def _read_signals(path: Path, header: Header, numbers: list[int]) -> tuple[np.nd
         _check_file(path, header, file)
     order = sorted(set(numbers))
     samples = _read_samples(path, header, order)[[order.index(number) for number in numbers]]
-    for line, row in zip(lines, samples, strict=True):
+    signals = np.empty(samples.shape, dtype=np.float32)
+    for line, row, signal in zip(lines, samples, signals, strict=True):
         _check_samples(line, row)
-    gain = np.array([line.gain / line.mv_per_unit for line in lines])[:, None]
-    baseline = np.array([line.baseline for line in lines])[:, None]
-    signals = ((samples - baseline) / gain).astype(np.float32)
-    missing = np.array([_MISSING[line.format] for line in lines])[:, None]
-    signals[samples == missing] = np.nan
+        signal[:] = (row - float(line.baseline)) / (line.gain / line.mv_per_unit)
+        signal[row == _MISSING[line.format]] = np.nan
     return signals, samples
 
 
@@ -210,7 +208,7 @@ def _read_samples(path: Path, header: Header, order: list[int]) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             record = wfdb.rdrecord(str(path.with_suffix("")), channels=order, physical=False)
-        samples = record.d_signal.T.astype(np.int64)
+        samples = record.d_signal.T.astype(np.int32)
     except Exception as error:
         what = clean_text(f"{type(error).__name__}: {error}")[:200]
         raise HeaderError(what, "the samples could not be decoded", "fetch it again") from error
