@@ -1,0 +1,88 @@
+"""A small U-Net from one lead to 12, alone or many stacked: what the benchmarks compare with."""
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+N_LEAD = 12
+CHANNELS = (8, 8, 16)
+
+
+class Conv(nn.Module):
+    """`n_member` independent convolutions on `(row, member * channel, time)`."""
+
+    def __init__(self, n_member: int, n_in: int, n_out: int, *, kernel: int) -> None:
+        super().__init__()
+        bound = (n_in * kernel) ** -0.5
+        self.n_member = n_member
+        self.weight = nn.Parameter(torch.empty(n_member, n_out, n_in, kernel))
+        self.bias = nn.Parameter(torch.zeros(n_member, n_out))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, signals: Tensor, stride: int = 1) -> Tensor:
+        """Return `(row, member * channel, time / stride)`."""
+        weight, bias = self.weight.flatten(0, 1), self.bias.flatten()
+        padding = weight.shape[-1] // 2
+        return functional.conv1d(
+            signals, weight, bias, stride=stride, padding=padding, groups=self.n_member
+        )
+
+
+class Unet(nn.Module):
+    """Three levels with added skips; windows `(row, member, time)` to all leads."""
+
+    def __init__(self, n_member: int = 1, *, kernel: int = 3) -> None:
+        super().__init__()
+        small, middle, deep = CHANNELS
+        conv = partial(Conv, n_member, kernel=kernel)
+        self.n_member = n_member
+        self.enter = conv(1, small)
+        self.down = conv(small, middle)
+        self.bottom = conv(middle, deep)
+        self.up = conv(deep, middle)
+        self.top = conv(middle, small)
+        self.leave = conv(small, N_LEAD)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Return `(row, member, lead, time)`."""
+        first = functional.gelu(self.enter(windows))
+        second = functional.gelu(self.down(first, stride=2))
+        third = functional.gelu(self.bottom(second, stride=2))
+        wide = functional.gelu(self.up(_doubled(third)) + second)
+        wider = functional.gelu(self.top(_doubled(wide)) + first)
+        return self.leave(wider).unflatten(1, (self.n_member, N_LEAD))
+
+
+def _doubled(features: Tensor) -> Tensor:
+    """Return features with every moment twice."""
+    return functional.interpolate(features, scale_factor=2.0, mode="nearest")
+
+
+def stack_of(members: list[Unet]) -> Unet:
+    """Return one network that holds the weights of several."""
+    weight = members[0].enter.weight
+    stacked = Unet(len(members), kernel=weight.shape[-1]).to(weight.dtype)
+    with torch.no_grad():
+        for target, *sources in zip(
+            stacked.parameters(), *(member.parameters() for member in members), strict=True
+        ):
+            target.copy_(torch.cat([source.detach() for source in sources]))
+    return stacked
+
+
+def train(
+    model: Unet, windows: list[tuple[Tensor, Tensor]], *, learning_rate: float = 1e-3
+) -> Unet:
+    """Return the network after one Adam step per pair of inputs and targets.
+
+    The loss is the sum of the members' mean squared errors, so that none feels another.
+    """
+    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    for inputs, targets in windows:
+        error = (model(inputs) - targets).flatten()
+        optimiser.zero_grad(set_to_none=True)
+        ((error @ error) * (model.n_member / error.numel())).backward()
+        optimiser.step()
+    return model
