@@ -14,7 +14,7 @@ from ecgnb.preprocessing import Prepared
 
 BEFORE_S = 0.45
 AFTER_S = 0.75
-REACH_S = 0.1
+REACH_S = 0.4  # chosen on the validation parts of 60 records: r 0.957, at 0.1 s 0.954
 
 
 def fit_average_beat(prepared: Prepared, input_lead: int) -> "BeatModel":
