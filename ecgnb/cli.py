@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ecgnb.databases import DATABASES, load_database
+from ecgnb.catalogue import DATABASES
 
 app = typer.Typer(
     help="Twelve leads from one: data, experiments and the book.", no_args_is_help=True
@@ -22,10 +22,12 @@ def fail(message: object, code: int = 1) -> typer.Exit:
 
 @app.command()
 def fetch(
-    databases: Annotated[list[str], typer.Argument(help="twadb, ptbdb")],
+    databases: Annotated[list[str], typer.Argument(help="twadb, ptbdb, ...")],
     folder: Annotated[Path, typer.Option(help="where the databases go")] = Path("data/physionet"),
     base_url: Annotated[str, typer.Option(help="PhysioNet or a mirror")] = "",
     jobs: Annotated[int, typer.Option(help="files at a time")] = 4,
+    timeout: Annotated[float, typer.Option(help="s without an answer")] = 30.0,
+    retries: Annotated[int, typer.Option(help="further tries for each file")] = 3,
 ) -> None:
     """Download databases from PhysioNet. Example: ecgnb fetch twadb ptbdb."""
     from ecgnb.fetching import BASE_URL, FetchError, fetch_database
@@ -34,7 +36,14 @@ def fetch(
         if name not in DATABASES:
             raise fail(f"no database {name!r}; there are {', '.join(DATABASES)}", 2)
         try:
-            root = fetch_database(name, folder, base_url=base_url or BASE_URL, jobs=jobs)
+            root = fetch_database(
+                name,
+                folder,
+                base_url=base_url or BASE_URL,
+                jobs=jobs,
+                timeout_s=timeout,
+                retries=retries,
+            )
         except (FetchError, OSError) as error:
             raise fail(error) from None
         typer.echo(f"{name} is in {root}")
@@ -58,28 +67,33 @@ def simulate(
 
 
 @app.command()
-def check(folder: Annotated[Path, typer.Argument(help="twadb, ptbdb or a mirror")]) -> None:
+def check(
+    folder: Annotated[Path, typer.Argument(help="a database or a mirror of several")],
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
     """Read every record; exit 1 if one cannot be used. Example: ecgnb check data/physionet."""
-    import pandas as pd
+    import json
 
-    refused, rows = [], []
-    for name in DATABASES:
-        loaded = load_database(folder, name)
-        refused += loaded.refused
-        rows += [(name, r.origin, r.condition or "-", r.patient) for r in loaded.records]
-        for record in loaded.records:
-            for note in record.notes:
-                typer.echo(f"{record.name}: {note}")
-    if not rows and not refused:
-        raise fail(f"no record of {' or '.join(DATABASES)} in {folder}")
-    table = pd.DataFrame(rows, columns=["database", "origin", "condition", "patient"])
-    counts = table.groupby(["database", "origin", "condition"])["patient"].agg(["size", "nunique"])
-    counts.columns = ["records", "patients"]
-    typer.echo(counts.to_string())
-    for error in refused:
-        typer.echo(f"cannot be used: {error}")
-    typer.echo(f"{len(rows)} records can be used, {len(refused)} cannot")
-    if refused:
+    from ecgnb.checking import check_folder
+
+    checked = check_folder(folder)
+    if not checked.rows and not checked.refused:
+        raise fail(f"no record of {', '.join(DATABASES)} in {folder}")
+    if as_json:
+        typer.echo(json.dumps(checked.as_dict(), indent=1))
+    else:
+        lines = [f"note: {note}" for note in checked.notes]
+        lines += [checked.counts().to_string(index=False)]
+        lines += [
+            f"left out of {name}: {what}"
+            for name, all_ in checked.left_out.items()
+            for what in all_
+        ]
+        lines += [f"{label}: {count} records" for label, count in checked.unknown.items()]
+        lines += [f"cannot be used: {error}" for error in checked.refused]
+        lines += [f"{len(checked.rows)} records can be used, {len(checked.refused)} cannot"]
+        typer.echo("\n".join(lines))
+    if checked.refused:
         raise typer.Exit(1)
 
 

@@ -1,6 +1,11 @@
-"""Download databases from PhysioNet, every file checked against a SHA-256."""
+"""Download databases from PhysioNet, every file checked against a SHA-256.
+
+The sums that `registry` keeps are used first, those of the database itself for all other files;
+where both name a file they must agree.
+"""
 
 import concurrent.futures
+import logging
 import re
 import time
 from collections.abc import Iterator
@@ -10,11 +15,14 @@ import pooch
 import requests
 from tqdm import tqdm
 
-from ecgnb.databases import DATABASES
+from ecgnb.catalogue import DATABASES
+from ecgnb.registry import read_registry
 
 BASE_URL = "https://physionet.org/files"
 SUMS = "SHA256SUMS.txt"
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]?(\S.*)")
+MAX_SUMS_BYTES = 64_000_000
+_LEFTOVER = re.compile(r"tmp[a-z0-9_]{8}")
 _SAFE_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 
 
@@ -46,6 +54,22 @@ def parse_sums(text: str) -> dict[str, str]:
     return sums
 
 
+def check_sums(sums: dict[str, str], registry: dict[str, str]) -> None:
+    """Refuse a manifest that contradicts the sums kept with the package.
+
+    Raises
+    ------
+    FetchError
+        Naming the files on which they disagree.
+    """
+    wrong = [path for path in sums if registry.get(path, sums[path]) != sums[path]]
+    if wrong:
+        raise FetchError(
+            f"{SUMS} disagrees with the sums kept with ecgnb on {', '.join(wrong[:3])}"
+            f" ({len(wrong)} files): the server has another version or was changed; stopped"
+        )
+
+
 def fetch_database(
     name: str,
     folder: Path | str,
@@ -54,7 +78,7 @@ def fetch_database(
     jobs: int = 4,
     timeout_s: float = 30.0,
     retries: int = 3,
-    only: str = r".*\.(hea|dat|xyz|qrs)",
+    only: str = "",
     progress: bool = True,
 ) -> Path:
     """Return the folder of a database, downloaded or completed.
@@ -73,7 +97,7 @@ def fetch_database(
     jobs
         Files at a time.
     only
-        Regular expression for the paths wanted.
+        Regular expression for the paths wanted; by default the records of the book.
 
     Raises
     ------
@@ -83,13 +107,18 @@ def fetch_database(
     database = DATABASES[name]
     root = Path(folder).resolve() / name
     url = f"{base_url.rstrip('/')}/{name}/{database.version}"
+    if root.is_symlink():
+        raise FetchError(f"{root} is a link: stopped")
     sums = parse_sums(_read_text(f"{url}/{SUMS}", timeout_s, retries))
+    check_sums(sums, read_registry(name))
+    only = only or database.files
     wanted = {path: digest for path, digest in sums.items() if re.fullmatch(only, path)}
     if not wanted:
         raise FetchError(f"{url}/{SUMS} names no file of {name}")
     root.mkdir(parents=True, exist_ok=True)
     for part in root.rglob("tmp*"):  # left by a run that was killed
-        part.unlink()
+        if _LEFTOVER.fullmatch(part.name) and part.is_file():
+            part.unlink()
     failed = list(_fetch_all(wanted, url, root, jobs, timeout_s, retries, progress))
     if failed:
         shown = "; ".join(failed[:3])
@@ -100,14 +129,23 @@ def fetch_database(
 def _read_text(url: str, timeout_s: float, retries: int) -> str:
     for attempt in range(retries + 1):
         try:
-            answer = requests.get(url, timeout=timeout_s)
-            answer.raise_for_status()
-            return answer.text
+            with requests.get(url, timeout=timeout_s, stream=True) as answer:
+                answer.raise_for_status()
+                return _limited(answer.iter_content(65_536), url).decode("utf-8", "replace")
         except requests.RequestException as error:
             if attempt == retries:
                 raise FetchError(f"{url} cannot be had: {error}") from error
             time.sleep(0.5 * 2**attempt)
     raise AssertionError("unreachable")
+
+
+def _limited(pieces: Iterator[bytes], url: str) -> bytes:
+    content = bytearray()
+    for piece in pieces:
+        content += piece
+        if len(content) > MAX_SUMS_BYTES:
+            raise FetchError(f"{url} is longer than {MAX_SUMS_BYTES:,} bytes: stopped")
+    return bytes(content)
 
 
 def _fetch_all(
@@ -120,6 +158,7 @@ def _fetch_all(
     progress: bool,
 ) -> Iterator[str]:
     """Yield what failed, file by file."""
+    pooch.get_logger().setLevel(logging.WARNING)  # the bar tells what is done
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         tasks = {
             pool.submit(_fetch_one, f"{url}/{path}", root / path, digest, timeout_s, retries): path

@@ -67,7 +67,8 @@ def test_a_second_run_downloads_the_manifest_only(mirror, tmp_path):
 def test_a_damaged_file_and_leftovers_are_made_good(mirror, tmp_path):
     root = fetch(mirror[1], tmp_path / "out")
     (root / "twa01.dat").write_bytes(b"cut")
-    (root / "tmpleft").write_bytes(b"half of a file")
+    (root / "tmple1t_8xy").write_bytes(b"half of a file")
+    assert (root / "tmple1t_8xy").exists()
     assert contents(fetch(mirror[1], tmp_path / "out")) == FILES
 
 

@@ -1,0 +1,84 @@
+"""The catalogue of databases: their files, licence, citation, people, and what is left out."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of PhysioNet.
+
+    `pattern` finds its headers below the version folder, `files` are the paths that a download
+    wants (a regular expression), `patients` says how its people are told apart, `left_out` what
+    the book does not use, each with the reason.
+    """
+
+    name: str
+    title: str
+    version: str
+    licence: str
+    citation: str
+    sampling_rate: float
+    pattern: str
+    files: str
+    patients: str
+    left_out: tuple[str, ...]
+
+
+_NO_PATIENTS = "none: records of one person cannot be told apart and kept together"
+_CHALLENGE_LEFT_OUT = (
+    "the validation and test sets: they were never published",
+    "records without one of the 12 leads or with a damaged header: refused one by one",
+    "conditions beyond the first disease of `Dx`: one condition a record is used",
+)
+
+
+def _challenge(year: int, version: str, doi: str, title: str) -> Database:
+    return Database(
+        name=f"challenge-{year}",
+        title=f"{title}: the PhysioNet/Computing in Cardiology Challenge {year}",
+        version=version,
+        licence="CC BY 4.0",
+        citation=f"doi:{doi}",
+        sampling_rate=500.0,
+        pattern="training/*/g*/*.hea",
+        files=r"training/.*\.(hea|mat)",
+        patients=_NO_PATIENTS,
+        left_out=_CHALLENGE_LEFT_OUT,
+    )
+
+
+_ALL = (
+    Database(
+        name="twadb",
+        title="T-Wave Alternans Challenge Database",
+        version="1.0.0",
+        licence="ODC-By 1.0",
+        citation="doi:10.13026/C2QK5J",
+        sampling_rate=500.0,
+        pattern="twa*.hea",
+        files=r".*\.(hea|dat|qrs)",
+        patients="one for each record, but for those found by correlation to show one person",
+        left_out=(
+            "28 of 100 records: they have fewer than 12 leads",
+            "conditions: the database states none for a record",
+        ),
+    ),
+    Database(
+        name="ptbdb",
+        title="PTB Diagnostic ECG Database",
+        version="1.0.0",
+        licence="ODC-By 1.0",
+        citation="doi:10.13026/C28C71",
+        sampling_rate=1000.0,
+        pattern="patient*/s*.hea",
+        files=r".*\.(hea|dat|xyz)",
+        patients="the name of the folder",
+        left_out=(
+            "admissions for angina, palpitation or n/a: none of the eight conditions (`other`)",
+            "Frank leads: kept beside the 12 leads, absent where the `.xyz` file is",
+        ),
+    ),
+    _challenge(2020, "1.0.2", "10.13026/dvyd-kd57", "Classification of 12-lead ECGs"),
+    _challenge(2021, "1.0.3", "10.13026/34va-7q14", "Will Two Do? Varying Dimensions"),
+)
+DATABASES = {database.name: database for database in _ALL}
