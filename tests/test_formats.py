@@ -9,7 +9,7 @@ import pytest
 import wfdb
 
 from ecgnb.leads import LEADS
-from ecgnb.records import RecordError, read_record
+from ecgnb.records import RecordError, read_record, write_record
 
 GAIN = 200.0
 LARGEST = {"16": 2**15 - 1, "212": 2**11 - 1, "24": 2**23 - 1, "32": 2**31 - 1, "516": 2**15 - 1}
@@ -80,6 +80,14 @@ def test_a_record_written_by_wfdb_reads_back_sample_for_sample(tmp_path, kind):
     samples = draw_samples(kind)
     record = read_record(write_with_wfdb(tmp_path, kind, samples))
     assert_equals(record, samples, GAIN, -LARGEST[kind] - 1)
+
+
+def test_what_ecgnb_writes_equals_what_wfdb_writes_byte_for_byte(tmp_path):
+    (tmp_path / "wfdb").mkdir()
+    header = write_with_wfdb(tmp_path / "wfdb", "16", draw_samples("16") // 2)
+    write_record(read_record(header), tmp_path / "own", adc_gain=GAIN)
+    for name in ("r1.hea", "r1.dat"):
+        assert (tmp_path / "own" / name).read_bytes() == (tmp_path / "wfdb" / name).read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["16+24", "16x1+24"])
