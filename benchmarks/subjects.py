@@ -8,8 +8,8 @@ from ecgnb.preprocessing import Prepared, prepare_record
 from ecgnb.records import read_record
 from ecgnb.simulate import write_cohort
 
-# Chosen before anything was timed: two synthetic, two from ptbdb, one from INCART.
-REAL = ("twa06", "twa28", "twa11", "twa48", "twa58")
+# Chosen before anything was timed: one to tune on, then two from each of the three origins.
+REAL = ("twa52", "twa06", "twa28", "twa11", "twa48", "twa12", "twa58")
 
 
 def subjects(n_record: int = len(REAL)) -> Iterator[Prepared]:
@@ -18,6 +18,6 @@ def subjects(n_record: int = len(REAL)) -> Iterator[Prepared]:
     if folder is None:
         folder = write_cohort(Path("data/simulated-benchmark"), n_patient=0, duration_s=120.0)
     paths = find_records(folder, "twadb")
-    chosen = [path for path in paths if path.stem in REAL] or paths
+    chosen = [path for name in REAL for path in paths if path.stem == name] or paths
     for path in chosen[:n_record]:
         yield prepare_record(label_record(read_record(path), path, "twadb"))

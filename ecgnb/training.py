@@ -35,9 +35,10 @@ class FitOptions:
 
 @dataclass
 class History:
-    """What a fit went through: one row of loss terms per check, validation error per member."""
+    """What a fit went through: one row per check, validation error per member, CPU seconds."""
 
     step: list[int] = field(default_factory=list)
+    cpu_s_at: list[float] = field(default_factory=list)
     terms: list[dict[str, float]] = field(default_factory=list)
     validation: list[list[float]] = field(default_factory=list)
     best_step: list[int] = field(default_factory=list)
@@ -85,6 +86,7 @@ def fit(
                 error = validate(model).detach().reshape(-1)
             keeper.offer(error, step)
             history.step.append(step)
+            history.cpu_s_at.append(time.process_time() - started)
             history.terms.append({name: float(term.detach()) for name, term in terms.items()})
             history.validation.append(error.tolist())
     keeper.restore()
