@@ -23,7 +23,6 @@ HEADS = ("1d", "2d_shared", "2d_separable")
 N_TIME = 256
 _KERNEL = 9
 _STRIDE = 2
-_N_SHORT = N_TIME // _STRIDE**2
 _N_LEAD = len(LEADS)
 _N_CHANNEL = 16
 
@@ -38,8 +37,11 @@ class CnnOptions:
     batch_size: int = 16
     hop: int = 4
     learning_rate: float = 1e-2
+    n_time: int = N_TIME
 
     def __post_init__(self) -> None:
+        if self.n_time < 64 or self.n_time % _STRIDE**2:
+            raise ValueError(f"n_time must be a multiple of 4 from 64 on, got {self.n_time}")
         if self.head not in HEADS:
             raise ValueError(f"head must be one of {', '.join(HEADS)}, got {self.head!r}")
 
@@ -88,17 +90,18 @@ class StackedDense(nn.Module):
 class StackedCnn(nn.Module):
     """`n_member` networks from one lead `(row, member, time)` to `(row, member, lead, time)`."""
 
-    def __init__(self, n_member: int, head: str, width: int) -> None:
+    def __init__(self, n_member: int, head: str, width: int, *, n_time: int = N_TIME) -> None:
         super().__init__()
-        self.n_member, self.head = n_member, head
+        self.n_member, self.head, self.n_time = n_member, head, n_time
+        n_short = n_time // _STRIDE**2
         self.first = StackedConv(n_member, 1, _N_CHANNEL)
         self.second = StackedConv(n_member, _N_CHANNEL, _N_CHANNEL)
         if head == "1d":
-            self.narrow = StackedDense(n_member, _N_CHANNEL * _N_SHORT, width)
-            self.widen = StackedDense(n_member, width, _N_LEAD * N_TIME)
+            self.narrow = StackedDense(n_member, _N_CHANNEL * n_short, width)
+            self.widen = StackedDense(n_member, width, _N_LEAD * n_time)
         else:
-            self.narrow = StackedDense(n_member, _N_SHORT, width)
-            self.widen = StackedDense(n_member, width, N_TIME)
+            self.narrow = StackedDense(n_member, n_short, width)
+            self.widen = StackedDense(n_member, width, n_time)
             self.over_leads = StackedDense(n_member, _N_CHANNEL, _N_LEAD)
 
     def forward(self, signals: Tensor) -> Tensor:
@@ -106,7 +109,7 @@ class StackedCnn(nn.Module):
         features = functional.gelu(self.second(functional.gelu(self.first(signals.unsqueeze(2)))))
         if self.head == "1d":
             hidden = functional.gelu(self.narrow(features.flatten(2)))
-            return self.widen(hidden).unflatten(-1, (_N_LEAD, N_TIME))
+            return self.widen(hidden).unflatten(-1, (_N_LEAD, self.n_time))
         hidden = self.narrow(features)
         if self.head == "2d_shared":
             hidden = functional.gelu(hidden)
@@ -114,7 +117,7 @@ class StackedCnn(nn.Module):
         return self.over_leads(stretched.transpose(2, 3)).transpose(2, 3)
 
 
-def matched_width(head: str, n_weight: int) -> int:
+def matched_width(head: str, n_weight: int, *, n_time: int = N_TIME) -> int:
     """Return the width that brings a network nearest to a number of weights.
 
     Examples
@@ -123,28 +126,38 @@ def matched_width(head: str, n_weight: int) -> int:
     [23, 302, 302]
     """
     widths = range(1, 2000)
-    return min(widths, key=lambda width: abs(_n_weight(head, width) - n_weight))
+    return min(widths, key=lambda width: abs(_n_weight(head, width, n_time) - n_weight))
 
 
-def _n_weight(head: str, width: int) -> int:
+def _n_weight(head: str, width: int, n_time: int) -> int:
+    n_short = n_time // _STRIDE**2
     n_body = _N_CHANNEL * (_KERNEL + 1) + _N_CHANNEL * (_N_CHANNEL * _KERNEL + 1)
     if head == "1d":
-        return n_body + (_N_CHANNEL * _N_SHORT + 1) * width + (width + 1) * _N_LEAD * N_TIME
-    return n_body + (_N_SHORT + 1) * width + (width + 1) * N_TIME + (_N_CHANNEL + 1) * _N_LEAD
+        return n_body + (_N_CHANNEL * n_short + 1) * width + (width + 1) * _N_LEAD * n_time
+    return n_body + (n_short + 1) * width + (width + 1) * n_time + (_N_CHANNEL + 1) * _N_LEAD
 
 
 def fit_cnn(
     prepared: Prepared, *, options: CnnOptions, seed: int = 0
 ) -> tuple[StackedCnn, History]:
-    """Return the 12 networks of a record, one per input lead, each best on its validation error.
+    """Return the 12 networks of a record, one per input lead, each at its best validation error."""
+    train = make_windows(prepared.train, options.n_time, hop=options.hop)
+    check = make_windows(prepared.validation, options.n_time, hop=options.n_time // 4)
+    return fit_windows(train, check, options=options, seed=seed)
+
+
+def fit_windows(
+    train: np.ndarray, check: np.ndarray, *, options: CnnOptions, seed: int = 0
+) -> tuple[StackedCnn, History]:
+    """Return the 12 networks fitted on windows `(window, lead, time)`, chosen on those of `check`.
 
     The loss of a network is its mean squared error over the 11 hidden leads; the 12 losses are
     summed, so that each network gets its own gradient.
     """
     torch.manual_seed(seed)
-    model = StackedCnn(_N_LEAD, options.head, matched_width(options.head, options.n_weight))
-    train = torch.from_numpy(make_windows(prepared.train, N_TIME, hop=options.hop))
-    check = torch.from_numpy(make_windows(prepared.validation, N_TIME, hop=N_TIME // 4))
+    width = matched_width(options.head, options.n_weight, n_time=options.n_time)
+    model = StackedCnn(_N_LEAD, options.head, width, n_time=options.n_time)
+    train, check = torch.from_numpy(train), torch.from_numpy(check)
     hidden = 1 - torch.eye(_N_LEAD)
 
     def errors(model: StackedCnn, windows: Tensor) -> Tensor:
