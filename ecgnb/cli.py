@@ -127,6 +127,29 @@ def reconstruction(
     typer.echo(f"the table is {out}")
 
 
+@run_app.command()
+def multiverse(
+    data: Annotated[Path, typer.Option(help="folder of 12-lead WFDB records")],
+    out: Annotated[Path, typer.Option(help="the table, .csv")],
+    records: Annotated[str, typer.Option(help="names, separated by commas")],
+    jobs: Annotated[int, typer.Option(help="processes")] = 1,
+) -> None:
+    """Repeat the paper's experiment under each choice it leaves open. It resumes.
+
+    Example: ecgnb run multiverse --data mirror --out out/multiverse.csv --records twa06,twa11
+    """
+    from ecgnb.multiverse import run_multiverse
+
+    names = [name.strip() for name in records.split(",") if name.strip()]
+    try:
+        table = run_multiverse(data, out, records=names, jobs=jobs)
+    except (OSError, ValueError) as error:
+        raise fail(error) from None
+    chosen = ["model", "band", "scaling", "split", "window_s"]
+    typer.echo(table.groupby(chosen)[["mse", "r"]].mean().round(3).to_string())
+    typer.echo(f"the table is {out}")
+
+
 def main() -> None:
     """Run the command line."""
     app()

@@ -140,7 +140,7 @@ def _n_weight(head: str, width: int, n_time: int) -> int:
 def fit_cnn(
     prepared: Prepared, *, options: CnnOptions, seed: int = 0
 ) -> tuple[StackedCnn, History]:
-    """Return the 12 networks of a record, one per input lead, each at its best validation error."""
+    """Return the 12 networks of a record, one per input lead, each in its best state."""
     train = make_windows(prepared.train, options.n_time, hop=options.hop)
     check = make_windows(prepared.validation, options.n_time, hop=options.n_time // 4)
     return fit_windows(train, check, options=options, seed=seed)

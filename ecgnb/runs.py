@@ -57,7 +57,7 @@ def run_reconstruction(
     unknown = sorted(set(methods) - set(METHODS))
     if unknown:
         raise ValueError(f"no method {', '.join(unknown)}; choose from {', '.join(METHODS)}")
-    out, paths = Path(out), _record_paths(folder, records)
+    out, paths = Path(out), record_paths(folder, records)
     store = out.with_name(out.name + ".tasks")
     options = options or PreprocessingOptions()
     calls = [
@@ -82,7 +82,7 @@ def run_reconstruction(
     return table
 
 
-def _record_paths(folder: Path | str, records: Sequence[str] | None) -> list[Path]:
+def record_paths(folder: Path | str, records: Sequence[str] | None) -> list[Path]:
     """Return the headers to work on, refused if one asked for by name is not there."""
     paths = find_records(folder, "twadb") or sorted(Path(folder).rglob("*.hea"))
     if records is not None:

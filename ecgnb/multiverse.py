@@ -1,0 +1,196 @@
+"""How far each choice that the paper leaves unstated moves its scores: a declared family.
+
+Every member is one full experiment on one record: preprocessing, split, model and scores over all
+pairs of leads. Two choices leak, shuffled windows and scaling each window by itself: they are here
+because published work makes them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import product
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from ecgnb.databases import label_record
+from ecgnb.leads import LEADS
+from ecgnb.linear import fit_least_squares
+from ecgnb.metrics import score_pairs
+from ecgnb.networks import CnnOptions, StackedCnn, fit_windows
+from ecgnb.preprocessing import Prepared, PreprocessingOptions, make_windows, prepare_record
+from ecgnb.records import read_record
+from ecgnb.runs import record_paths
+from ecgnb.tasks import is_whole, read_table, write_table
+from ecgnb.training import one_thread
+
+MODELS = ("line", "line_through_origin", "cnn_1d", "cnn_2d", "cnn_2d_separable")
+BANDS = {"0.5-40 Hz": (0.5, 40.0), "unfiltered": (None, None)}
+SCALINGS = ("lead", "record", "window")
+SPLITS = ("time", "shuffled")
+WINDOWS_S = (0.512, 1.024, 2.048)
+_HEADS = {"cnn_1d": "1d", "cnn_2d": "2d_shared", "cnn_2d_separable": "2d_separable"}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member of the family; the defaults are this book's own choices.
+
+    Parameters
+    ----------
+    model
+        One of `MODELS`.
+    band
+        One of `BANDS`.
+    scaling
+        What one pair of factors to [-1, 1] belongs to: `lead` or `record` (training part), or each
+        `window` by itself, which leaks the amplitude.
+    split
+        Parts in `time` with gaps, or overlapping windows `shuffled` into the parts, which leaks.
+    window_s
+        Length of the windows, s.
+    """
+
+    model: str = "cnn_1d"
+    band: str = "0.5-40 Hz"
+    scaling: str = "lead"
+    split: str = "time"
+    window_s: float = 1.024
+
+    def __post_init__(self) -> None:
+        allowed = zip(fields(self), (MODELS, BANDS, SCALINGS, SPLITS, WINDOWS_S), strict=True)
+        for field, values in allowed:
+            if getattr(self, field.name) not in values:
+                known = ", ".join(str(value) for value in values)
+                raise ValueError(f"{field.name} must be one of {known}")
+
+    @property
+    def name(self) -> str:
+        """The choices in one string, for file names."""
+        band = self.band.replace(" ", "")
+        return f"{self.model}--{band}--{self.scaling}--{self.split}--{self.window_s:g}s"
+
+
+def family() -> list[Member]:
+    """Return the members: lines with every mix of choices, networks with one choice changed.
+
+    Examples
+    --------
+    >>> len(family())
+    39
+    """
+    lines = [
+        Member(model, band, scaling, split)
+        for model, band, scaling, split in product(MODELS[:2], BANDS, SCALINGS, SPLITS)
+    ]
+    changes = [{}, {"band": "unfiltered"}, {"split": "shuffled"}]
+    changes += [{"scaling": scaling} for scaling in SCALINGS[1:]]
+    changes += [{"window_s": length} for length in WINDOWS_S[::2]]
+    networks = [
+        replace(Member(model), **change) for model in ("cnn_1d", "cnn_2d") for change in changes
+    ]
+    return [*lines, *networks, Member("cnn_2d_separable")]
+
+
+def cut_windows(prepared: Prepared, member: Member, *, seed: int = 0) -> tuple[np.ndarray, ...]:
+    """Return the windows `(window, lead, time)` of the training, validation and test part."""
+    n_time = round(member.window_s * prepared.sampling_rate)
+    parts = (prepared.train, prepared.validation, prepared.test)
+    if member.split == "time":
+        hops = (4, n_time // 4, n_time)
+        cut = [make_windows(part, n_time, hop=hop) for part, hop in zip(parts, hops, strict=True)]
+    else:
+        windows = make_windows(np.concatenate(parts, axis=1), n_time, hop=n_time // 4)
+        order = np.random.default_rng(seed).permutation(len(windows))
+        edges = (0.6 * len(order), 0.8 * len(order))
+        cut = [windows[rows] for rows in np.split(order, np.array(edges).astype(int))]
+    return tuple(_scaled_alone(part) if member.scaling == "window" else part for part in cut)
+
+
+def _scaled_alone(windows: np.ndarray) -> np.ndarray:
+    """Return windows whose every lead is scaled to [-1, 1] by itself."""
+    low, high = windows.min(axis=-1, keepdims=True), windows.max(axis=-1, keepdims=True)
+    return ((2 * windows - high - low) / np.maximum(high - low, 1e-6)).astype(np.float32)
+
+
+def run_member(
+    prepared: Prepared, member: Member, *, n_step: int = 400, seed: int = 0
+) -> pd.DataFrame:
+    """Return the scores of one member on one record, a row per pair of leads."""
+    train, check, test = cut_windows(prepared, member, seed=seed)
+    if member.model in _HEADS:
+        options = CnnOptions(_HEADS[member.model], n_time=train.shape[-1], n_step=n_step)
+        model, _ = fit_windows(train, check, options=options, seed=seed)
+        predictions = _predict(model, test)
+    else:
+        known, asked = _joined(train), _joined(test)
+        intercept = member.model == "line"
+        predictions = np.stack(
+            [
+                fit_least_squares(known[lead], known, intercept=intercept).predict(asked[lead])
+                for lead in range(len(LEADS))
+            ]
+        )
+    return score_pairs(_joined(test), predictions, prepared.scaling)
+
+
+def _joined(windows: np.ndarray) -> np.ndarray:
+    """Return windows `(window, lead, time)` end to end, `(lead, time)`."""
+    return np.moveaxis(windows, 0, 1).reshape(windows.shape[1], -1)
+
+
+def _predict(model: StackedCnn, windows: np.ndarray) -> np.ndarray:
+    """Return predictions `(input, lead, time)` of windows end to end."""
+    with torch.no_grad():
+        rows = [model(part).numpy() for part in torch.from_numpy(windows).split(32)]
+    predicted = np.concatenate(rows)  # (window, input, lead, time)
+    return predicted.transpose(1, 2, 0, 3).reshape(len(LEADS), len(LEADS), -1)
+
+
+def run_multiverse(
+    folder: Path | str,
+    out: Path | str,
+    *,
+    records: Sequence[str],
+    members: Sequence[Member] | None = None,
+    jobs: int = 1,
+    n_step: int = 400,
+) -> pd.DataFrame:
+    """Return a row per member and record with mean MSE and r, also written to `out` (CSV).
+
+    Each member of each record is a task with a file of its own in `<out>.tasks`; whole ones are
+    not computed again.
+    """
+    out, members = Path(out), list(members or family())
+    store = out.with_name(out.name + ".tasks")
+    calls = [
+        joblib.delayed(_run_task)(path, member, store, n_step)
+        for path in record_paths(folder, records)
+        for member in members
+    ]
+    done = joblib.Parallel(n_jobs=jobs, return_as="generator")(calls)
+    rows = list(tqdm(done, total=len(calls), desc="members", disable=None))
+    table = pd.concat(rows, ignore_index=True)
+    write_table(out, table)
+    return table
+
+
+def _run_task(path: Path, member: Member, store: Path, n_step: int) -> pd.DataFrame:
+    """Return the row of one member and record, from its file if that is whole."""
+    file = store / f"{path.stem}--{member.name}.csv"
+    if not is_whole(file):
+        one_thread()
+        low_hz, high_hz = BANDS[member.band]
+        scope = "record" if member.scaling == "record" else "lead"
+        options = PreprocessingOptions(low_hz=low_hz, high_hz=high_hz, scaling=scope)
+        prepared = prepare_record(label_record(read_record(path), path, "twadb"), options)
+        scores = run_member(prepared, member, n_step=n_step)
+        row = {"record": path.stem, "origin": prepared.record.origin}
+        row |= {field.name: getattr(member, field.name) for field in fields(member)}
+        row |= {"mse": scores["mse"].mean(), "r": scores["r"].mean()}
+        row |= {"lowest_r": scores["r"].min(), "highest_mse": scores["mse"].max()}
+        write_table(file, pd.DataFrame([row]))
+    return read_table(file)
