@@ -98,10 +98,11 @@ def fit_closed_forms(
     all choices are made by then.
     """
     rate = prepared.sampling_rate
-    library = prepared.train
+    library, seam = prepared.train, 0
     if refit:
         library = np.concatenate([prepared.train, prepared.validation], axis=1)
-    neighbours = tuple(fit_neighbours(library[lead], library, rate) for lead in inputs)
+        seam = prepared.train.shape[1]
+    neighbours = tuple(fit_neighbours(library[lead], library, rate, seam=seam) for lead in inputs)
     reach = round(_RIDGE_REACH_S * rate)
     parts = (prepared.train, prepared.validation)
     ridges = tuple(

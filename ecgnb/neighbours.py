@@ -27,10 +27,23 @@ class Embedding:
     axes: np.ndarray
     step: int
 
+    @property
+    def reach(self) -> int:
+        """Samples that the embedding looks back and ahead."""
+        return (len(self.mean) - 1) // 2 * self.step
+
     def apply(self, input_signal: np.ndarray) -> np.ndarray:
-        """Return the place `(time, component)` of every moment of `(time,)`."""
-        reach = (len(self.mean) - 1) // 2 * self.step
-        return (_lagged(input_signal, reach, self.step) - self.mean) @ self.axes
+        """Return the place `(moment, component)` of every moment at least `reach` from an end."""
+        return (_lagged(input_signal, self.reach, self.step) - self.mean) @ self.axes
+
+
+@dataclass(frozen=True)
+class Library:
+    """Places of training moments in a tree, the `moments` in samples, the leads to read off."""
+
+    tree: cKDTree
+    moments: np.ndarray
+    outputs: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -38,14 +51,13 @@ class NeighbourModel:
     """Embeddings of several reaches, each with the training moments and their leads."""
 
     embeddings: tuple[Embedding, ...]
-    trees: tuple[cKDTree, ...]
-    outputs: np.ndarray
+    libraries: tuple[Library, ...]
 
     def predict_each(self, input_signal: np.ndarray) -> np.ndarray:
         """Return the prediction of each reach `(reach, lead, time)` from one lead `(time,)`."""
-        pairs = zip(self.embeddings, self.trees, strict=True)
+        pairs = zip(self.embeddings, self.libraries, strict=True)
         return np.stack(
-            [_look_up(tree, axes.apply(input_signal), self.outputs) for axes, tree in pairs]
+            [_look_up(library, axes.apply(input_signal), axes.reach) for axes, library in pairs]
         )
 
     def predict(self, input_signal: np.ndarray) -> np.ndarray:
@@ -54,8 +66,8 @@ class NeighbourModel:
 
 
 def _lagged(signal: np.ndarray, reach: int, step: int) -> np.ndarray:
-    padded = np.pad(np.asarray(signal, dtype=np.float64), reach)
-    return np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)[:, ::step]
+    signal = np.asarray(signal, dtype=np.float64)
+    return np.lib.stride_tricks.sliding_window_view(signal, 2 * reach + 1)[:, ::step]
 
 
 def fit_embedding(
@@ -77,15 +89,22 @@ def fit_embedding(
 
 
 def _look_up(
-    tree: cKDTree, places: np.ndarray, outputs: np.ndarray, *, n_neighbour: int = N_NEIGHBOUR
+    library: Library, places: np.ndarray, reach: int, *, n_neighbour: int = N_NEIGHBOUR
 ) -> np.ndarray:
-    """Return outputs `(lead, time)` averaged over neighbours by inverse squared distance."""
-    n_neighbour = min(n_neighbour, tree.n)
-    distance, index = tree.query(places, k=[*range(1, n_neighbour + 1)], eps=_SEARCH_SLACK)
+    """Return leads `(lead, time)` averaged over neighbours by inverse squared distance.
+
+    The first and last `reach` samples have no place of their own: they are read off as far from
+    the neighbours of the nearest moment that has one as they are from that moment.
+    """
+    n_neighbour = min(n_neighbour, library.tree.n)
+    distance, index = library.tree.query(places, k=[*range(1, n_neighbour + 1)], eps=_SEARCH_SLACK)
     floor = 1e-3 * np.median(distance) ** 2 + 1e-12
     weights = 1 / (np.square(distance) + floor)
     weights /= weights.sum(axis=1, keepdims=True)
-    return np.einsum("tk,ltk->lt", weights, outputs[:, index], optimize=True)
+    time = np.arange(len(places) + 2 * reach)
+    nearest = np.clip(time - reach, 0, len(places) - 1)
+    moments = library.moments[index][nearest] + (time - reach - nearest)[:, None]
+    return np.einsum("tk,ltk->lt", weights[nearest], library.outputs[:, moments], optimize=True)
 
 
 def fit_neighbours(
@@ -94,6 +113,7 @@ def fit_neighbours(
     sampling_rate: float,
     *,
     reaches_s: tuple[float, ...] = REACHES_S,
+    seam: int = 0,
 ) -> NeighbourModel:
     """Return the model that looks `input_signal (time,)` up among its own moments.
 
@@ -105,6 +125,8 @@ def fit_neighbours(
         Hz.
     reaches_s
         How far around a moment the input is compared, s; predictions are averaged.
+    seam
+        Sample at which a second stretch of signal begins; moments that straddle it are left out.
 
     Examples
     --------
@@ -116,8 +138,22 @@ def fit_neighbours(
     embeddings = tuple(
         fit_embedding(input_signal, round(reach_s * sampling_rate)) for reach_s in reaches_s
     )
-    trees = tuple(cKDTree(embedding.apply(input_signal)) for embedding in embeddings)
-    return NeighbourModel(embeddings, trees, np.asarray(outputs, dtype=np.float32))
+    outputs = np.asarray(outputs, dtype=np.float32)
+    libraries = tuple(
+        _library(axes.apply(input_signal), axes.reach, outputs, without=(seam, seam))
+        for axes in embeddings
+    )
+    return NeighbourModel(embeddings, libraries)
+
+
+def _library(
+    places: np.ndarray, reach: int, outputs: np.ndarray, *, without: tuple[int, int] = (0, 0)
+) -> Library:
+    """Return the library of all moments whose lags share no sample with `without`."""
+    moments = reach + np.arange(len(places))
+    start, stop = without
+    kept = (moments + reach < start) | (moments - reach >= stop)
+    return Library(cKDTree(places[kept]), moments[kept], outputs)
 
 
 def predict_held_out(
@@ -125,16 +161,18 @@ def predict_held_out(
 ) -> np.ndarray:
     """Return predictions `(reach, lead, time)` of the training part by its other folds.
 
-    Contiguous folds: no moment is looked up among its own neighbours in time, but for those at
-    the edges of a fold. A network trained on these sees errors like those of new data.
+    Contiguous folds: no moment is looked up among moments whose lags share a sample with its
+    fold. A network trained on these sees errors like those of new data.
     """
     n_time = len(input_signal)
     edges = np.linspace(0, n_time, n_fold + 1).astype(int)
-    held_out = np.empty((len(model.embeddings), *model.outputs.shape), dtype=np.float32)
+    outputs = model.libraries[0].outputs
+    held_out = np.empty((len(model.embeddings), *outputs.shape), dtype=np.float32)
     for number, embedding in enumerate(model.embeddings):
-        places = embedding.apply(input_signal)
+        reach, places = embedding.reach, embedding.apply(input_signal)
         for start, stop in pairwise(edges):
-            others = np.r_[0:start, stop:n_time]
-            found = _look_up(cKDTree(places[others]), places[start:stop], model.outputs[:, others])
-            held_out[number, :, start:stop] = found
+            library = _library(places, reach, outputs, without=(start, stop))
+            first, last = max(start - reach, 0), min(stop + reach, n_time)
+            found = _look_up(library, places[first : last - 2 * reach], reach)
+            held_out[number, :, start:stop] = found[:, start - first : stop - first]
     return held_out

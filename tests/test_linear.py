@@ -122,3 +122,18 @@ def test_held_out_neighbours_do_not_use_their_own_fold(data):
     marked[:, :180] += 1000.0
     held_out = predict_held_out(fit_neighbours(signal, marked, 250.0), signal)
     assert np.abs(held_out[..., :180]).max() < 500
+
+
+def test_neighbours_read_the_ends_of_a_part_off_the_nearest_whole_moment():
+    time = np.arange(2000)
+    outputs = np.stack([np.sin(time / 15), np.cos(time / 15), np.sin(time / 15) ** 2])
+    model = fit_neighbours(outputs[0, :1500], outputs[:, :1500], 250.0)
+    predicted = model.predict(outputs[0, 1500:])
+    np.testing.assert_allclose(predicted, outputs[:, 1500:], atol=0.03)
+
+
+def test_no_neighbour_straddles_a_seam():
+    signal = np.random.default_rng(0).normal(size=700).cumsum()
+    model = fit_neighbours(signal, signal[None], 250.0, seam=400)
+    for axes, library in zip(model.embeddings, model.libraries, strict=True):
+        assert (np.abs(library.moments + 0.5 - 400) > axes.reach).all()
