@@ -11,7 +11,7 @@ from ecgnb.report import Chapter, MissingArtifactError
 VERDICTS = ("holds", "holds in part", "does not hold", "cannot be told")
 _COMPARED = "09_conditions_compared"
 REAL = "60 real records of twadb, recorded run"
-HEADS = "12 real records of twadb, 4 of each origin, 1 seed, recorded run"
+HEADS = "12 real records of twadb, 4 of each origin, 5 seeds, recorded run"
 
 
 @dataclass(frozen=True)

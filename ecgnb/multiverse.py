@@ -32,6 +32,8 @@ BANDS = {"0.5-40 Hz": (0.5, 40.0), "unfiltered": (None, None)}
 SCALINGS = ("lead", "record", "window")
 SPLITS = ("time", "shuffled")
 WINDOWS_S = (0.512, 1.024, 2.048)
+CHOICES = ("model", "band", "scaling", "split", "window_s")
+PAPER = {"cnn": (0.02, 0.77), "line": (0.08, 0.0)}  # mean squared error and r, as published
 _HEADS = {"cnn_1d": "1d", "cnn_2d": "2d_shared", "cnn_2d_separable": "2d_separable"}
 
 
@@ -194,3 +196,16 @@ def _run_task(path: Path, member: Member, store: Path, n_step: int) -> pd.DataFr
         row |= {"lowest_r": scores["r"].min(), "highest_mse": scores["mse"].max()}
         write_table(file, pd.DataFrame([row]))
     return read_table(file)
+
+
+def summarise_members(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per member with mean `mse` and `r` over the records of `run_multiverse`."""
+    return table.groupby(list(CHOICES), as_index=False)[["mse", "r"]].mean()
+
+
+def near_paper(members: pd.DataFrame) -> pd.DataFrame:
+    """Return the members within 0.01 in mean squared error and 0.1 in r of the paper's scores."""
+    is_network = members["model"].str.startswith("cnn").to_numpy()
+    claimed = np.where(is_network[:, None], PAPER["cnn"], PAPER["line"])
+    away = np.abs(members[["mse", "r"]].to_numpy() - claimed)
+    return members[(away <= (0.01, 0.1)).all(axis=1)]

@@ -11,6 +11,7 @@ from matplotlib.collections import LineCollection
 
 from ecgnb.databases import CONDITIONS
 from ecgnb.leads import LEADS
+from ecgnb.multiverse import CHOICES, PAPER
 
 # Okabe and Ito (2008): told apart with every common form of colour blindness.
 _COLOURS = (
@@ -151,3 +152,32 @@ def plot_history(axes: Axes, steps: Sequence[int], errors: np.ndarray, *, label:
     axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.15, lw=0)
     axes.set(xlabel="step", ylabel="validation error (scaled units²)", yscale="log")
     return axes
+
+
+def plot_multiverse(axes: Sequence[Axes], table: pd.DataFrame) -> None:
+    """Draw members in order of r: r, mean squared error and, below, the choices of each.
+
+    Lines mark the paper's scores: its CNN solid, its least squares dotted.
+
+    Parameters
+    ----------
+    axes
+        Three axes, one above the other, that share x.
+    table
+        From `multiverse.summarise_members`.
+    """
+    table = table.sort_values("r", ignore_index=True)
+    for axis, score, colour in zip(axes, ("r", "mse"), _COLOURS, strict=False):
+        axis.plot(table[score], "o", ms=4, color=colour)
+        for model, style in (("cnn", "-"), ("line", ":")):
+            axis.axhline(PAPER[model][score == "r"], color="0.5", linewidth=0.8, linestyle=style)
+        axis.set_ylabel({"r": "mean r", "mse": "mean squared\nerror (scaled)"}[score])
+    axes[1].set_yscale("log")
+    options = [(choice, value) for choice in CHOICES for value in sorted(table[choice].unique())]
+    for row, (choice, value) in enumerate(options):
+        members = np.flatnonzero(table[choice] == value)
+        axes[2].plot(members, np.full(members.size, row), "s", ms=3.5, color="0.35")
+    labels = [f"{choice.removesuffix('_s')} {value}" for choice, value in options]
+    axes[2].set_yticks(range(len(options)), labels, fontsize=7)
+    axes[2].invert_yaxis()
+    axes[2].set_xlabel("members of the family, in order of r")
