@@ -18,6 +18,7 @@ _COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#332288",
 )  # fmt: skip
 PALETTE = dict(zip(CONDITIONS, _COLOURS, strict=True))
+_PULSE_S = 0.4  # room for the calibration pulse
 TRUTH, GUESS, GRID, GRID_BOLD = "#1a1a1a", "#D55E00", "#f3d9d9", "#e6b3b3"
 
 
@@ -73,9 +74,11 @@ def plot_ecg_paper(
     spacing_mv
         Distance of two rows.
     """
-    times = 0.4 + np.arange(signals.shape[-1]) / sampling_rate
+    times = _PULSE_S + np.arange(signals.shape[-1]) / sampling_rate
     height = spacing_mv * len(leads)
-    draw_paper(axes, times[-1], -spacing_mv / 2 - 0.5, height)
+    peak = float(np.nanmax(signals[0] - np.nanmedian(signals[0])))
+    top = max(height, height - 0.75 * spacing_mv + peak + 0.3)
+    draw_paper(axes, times[-1], -spacing_mv / 2 - 0.5, top)
     for row, lead in enumerate(leads):
         base = height - spacing_mv * (row + 1) + spacing_mv / 4
         axes.plot([0.1, 0.1, 0.3, 0.3], base + np.array([0, 1, 1, 0]), color=TRUTH, lw=0.7)
@@ -84,7 +87,7 @@ def plot_ecg_paper(
         if overlay is not None:
             axes.plot(times, base + overlay[row] - middle, color=GUESS, lw=0.8, alpha=0.9)
         axes.text(0.42, base + 0.55 * spacing_mv, lead, fontsize=8, weight="bold")
-    axes.set(xlim=(0, times[-1]), ylim=(-spacing_mv / 2 - 0.5, height), yticks=[])
+    axes.set(xlim=(0, times[-1]), ylim=(-spacing_mv / 2 - 0.5, top), yticks=[])
     axes.set_xlabel("time / s (25 mm/s, 10 mm/mV)")
     axes.spines[["left"]].set_visible(False)
     return axes
@@ -151,6 +154,15 @@ def plot_history(axes: Axes, steps: Sequence[int], errors: np.ndarray, *, label:
     low, high = errors.min(axis=1), errors.max(axis=1)
     axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.15, lw=0)
     axes.set(xlabel="step", ylabel="validation error (scaled units²)", yscale="log")
+    return axes
+
+
+def plot_error(axes: Axes, error_mv: np.ndarray, sampling_rate: float) -> Axes:
+    """Return the axes with an error `(time,)` in mV drawn near the lower edge, to scale."""
+    level = axes.get_ylim()[0] + 0.6
+    times = _PULSE_S + np.arange(len(error_mv)) / sampling_rate
+    axes.plot(times, error_mv + level, color=_COLOURS[0], linewidth=0.9)
+    axes.text(0.05, level, "error", fontsize=8, color=_COLOURS[0], va="center")
     return axes
 
 
