@@ -93,7 +93,7 @@ def ours(prepared: Prepared, target: float, *, seed: int, learning_rate: float) 
         network, share, history = best.fit_corrector(
             (seen, checked),
             (torch.from_numpy(prepared.train), torch.from_numpy(prepared.validation)),
-            options=best.BestOptions(learning_rate=learning_rate),
+            options=best.BestOptions(n_step=800, batch_size=8, learning_rate=learning_rate),
             inputs=(GIVEN,),
             seed=seed,
         )

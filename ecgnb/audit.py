@@ -10,7 +10,7 @@ from torch import nn
 from ecgnb.attribution import Target, grad_cam, integrated_gradients, lead_error
 from ecgnb.vae import Vae, reconstruct
 
-LAYERS = ("to_latent", "hidden", "second", "first")
+LAYERS = ("to_latent", "encode_linear", "hidden", "second", "first")
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:

@@ -35,13 +35,17 @@ class FitOptions:
 
 @dataclass
 class History:
-    """What a fit went through: one row per check, validation error per member, CPU seconds."""
+    """What a fit went through: one row per check, validation error per member, CPU seconds.
+
+    `share` is how much of what was learnt is used, where that is chosen afterwards.
+    """
 
     step: list[int] = field(default_factory=list)
     cpu_s_at: list[float] = field(default_factory=list)
     terms: list[dict[str, float]] = field(default_factory=list)
     validation: list[list[float]] = field(default_factory=list)
     best_step: list[int] = field(default_factory=list)
+    share: float = 1.0
     cpu_s: float = 0.0
 
 

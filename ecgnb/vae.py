@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from ecgnb.beats import align_beats, find_peaks
 from ecgnb.leads import LEADS
+from ecgnb.pca import fit_pca
 from ecgnb.preprocessing import fill_missing, filter_signals, resample_signals
 from ecgnb.records import Record
 from ecgnb.training import FitOptions, History, draw_windows, fit
@@ -24,6 +25,7 @@ BEFORE = 96
 _N_LEAD = len(LEADS)
 _N_SHORT = N_TIME // 16
 _IN_USE_NATS = 0.05
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,10 @@ class VaeOptions:
     n_latent: int = 12
     n_channel: int = 8
     n_hidden: int = 128
-    noise: float = 0.1
+    noise: float = 0.05
     n_step: int = 400
     batch_size: int = 64
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-3
     warm_up: float = 0.3
 
 
@@ -55,18 +57,22 @@ class Vae(nn.Module):
         self.second = nn.Conv2d(n_channel, n_channel, (1, 9), stride=(1, 4), padding=(0, 4))
         self.hidden = nn.Linear(n_flat, options.n_hidden)
         self.to_latent = nn.Linear(options.n_hidden, 2 * options.n_latent)
+        self.encode_linear = nn.Linear(4 * n_flat, options.n_latent)
         self.from_latent = nn.Linear(options.n_latent, options.n_hidden)
         self.decode_linear = nn.Linear(options.n_latent, _N_LEAD * N_TIME)
         self.decode_bent = nn.Linear(options.n_hidden, _N_LEAD * N_TIME)
         self.register_buffer("kl_weight", torch.ones(()))
 
     def encode(self, windows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log variance of the latents, both `(window, latent)`."""
-        features = functional.gelu(self.first(windows.unsqueeze(1)))
-        features = functional.gelu(self.second(features))
-        hidden = functional.gelu(self.hidden(features.flatten(1)))
-        mean, log_variance = self.to_latent(hidden).chunk(2, dim=1)
-        return mean, log_variance.clamp(-12, 6)
+        """Return mean and log variance of the latents, both `(window, latent)`.
+
+        The mean is a linear part plus a bent one; both read the first feature map only.
+        """
+        first = self.first(windows.unsqueeze(1))
+        second = functional.gelu(self.second(functional.gelu(first)))
+        hidden = functional.gelu(self.hidden(second.flatten(1)))
+        bent, log_variance = self.to_latent(hidden).chunk(2, dim=1)
+        return self.encode_linear(first.flatten(1)) + bent, log_variance.clamp(-12, 6)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Return windows `(window, lead, time)` from latents: a linear part plus a bent one."""
@@ -79,17 +85,47 @@ class Vae(nn.Module):
 
 
 def start_from_pca(model: Vae, windows: np.ndarray) -> None:
-    """Set the decoder's linear part to the principal components of the windows."""
+    """Set the linear parts to probabilistic principal components (Tipping and Bishop 1999).
+
+    The decoder's columns are the components times the standard deviations of their scores, s; the
+    encoder's mean is its posterior mean, the score over s times s² / (s² + noise²), and its
+    variance noise² / (s² + noise²). The bent parts start near zero.
+    """
     n_latent = min(model.options.n_latent, len(windows))
     pca = fit_pca(windows, n_latent)
-    scores = (windows.reshape(len(windows), -1) - pca.mean) @ pca.axes.T
-    columns = pca.axes.T * scores.std(axis=0)
+    size = ((windows.reshape(len(windows), -1) - pca.mean) @ pca.axes.T).std(axis=0) + 1e-6
+    kept = size**2 / (size**2 + model.options.noise**2)
+    mean = torch.from_numpy(pca.mean)
     with torch.no_grad():
-        model.decode_linear.weight.mul_(0.01)
-        model.decode_linear.weight[:, :n_latent] = torch.from_numpy(columns)
-        model.decode_linear.bias.copy_(torch.from_numpy(pca.mean))
-        model.decode_bent.weight.mul_(0.01)
-        model.decode_bent.bias.zero_()
+        for layer in (
+            model.decode_linear,
+            model.decode_bent,
+            model.to_latent,
+            model.encode_linear,
+        ):
+            layer.weight.mul_(0.01)
+            layer.bias.zero_()
+        model.decode_linear.weight[:, :n_latent] = torch.from_numpy(pca.axes.T * size)
+        model.decode_linear.bias.copy_(mean)
+        rows = torch.from_numpy((pca.axes * (kept / size)[:, None]).astype(np.float32))
+        model.encode_linear.weight[:n_latent] = _through_first(model, rows)
+        first = model.first(mean.reshape(1, 1, _N_LEAD, N_TIME)).flatten(1)
+        model.encode_linear.bias.copy_(-model.encode_linear(first)[0])
+        log_variance = torch.from_numpy(np.log(1 - kept + 1e-6).astype(np.float32))
+        model.to_latent.bias[model.options.n_latent :][:n_latent] = log_variance
+
+
+def _through_first(model: Vae, rows: Tensor) -> Tensor:
+    """Return weights on the first feature map that do what rows `(latent, lead x time)` do.
+
+    The first layer makes more numbers of a lead than it was given: its pseudo-inverse is exact.
+    """
+    bumps = torch.eye(N_TIME)[:, None, None]  # (time, channel, lead, time)
+    changes = model.first(bumps) - model.first.bias[:, None, None]
+    inverse = torch.linalg.pinv(changes.flatten(1).double()).float()  # (feature, time)
+    weights = rows.unflatten(1, (_N_LEAD, N_TIME)) @ inverse.T  # (latent, lead, feature)
+    weights = weights.unflatten(2, (model.options.n_channel, -1))
+    return weights.movedim(1, 2).flatten(1)
 
 
 def kl_per_latent(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -123,13 +159,16 @@ def fit_vae(
 ) -> tuple[Vae, History]:
     """Return a VAE fitted to windows `(window, lead, time)`, best on validation, and its history.
 
-    The weight of the KL term grows from 0 to 1 over the first `warm_up` share of the steps.
+    It starts as probabilistic principal components. The weight of the KL term grows from 0 to 1
+    over the first `warm_up` share of the steps. How far the fit moves the weights is chosen on
+    the validation windows.
     """
     options = options or VaeOptions()
     torch.manual_seed(seed)
     model = Vae(options)
     windows = torch.from_numpy(np.ascontiguousarray(train, dtype=np.float32))
     start_from_pca(model, train)
+    start = [weights.detach().clone() for weights in model.parameters()]
     check = torch.from_numpy(np.ascontiguousarray(validation, dtype=np.float32))
     growth = 1 / max(options.warm_up * options.n_step, 1)
     model.kl_weight.zero_()
@@ -159,8 +198,26 @@ def fit_vae(
         return (mix_windows(*pick(generator), *pick(generator), generator),)
 
     history = fit(model, draw, loss, validate=validate, options=settings)
-    model.eval()
-    return model, history
+    history.share = choose_share(model, start, validation)
+    return model.eval(), history
+
+
+def choose_share(model: Vae, start: Sequence[Tensor], validation: np.ndarray) -> float:
+    """Return how far the weights go from `start` to where the fit took them, and set them there.
+
+    The one of `SHARES` with the least reconstruction error on validation patients.
+    """
+    end = [weights.detach().clone() for weights in model.parameters()]
+
+    def go(share: float) -> float:
+        with torch.no_grad():
+            for weights, first, last in zip(model.parameters(), start, end, strict=True):
+                weights.copy_(torch.lerp(first, last, share))
+        return float(np.square(reconstruct(model, validation) - validation).mean())
+
+    share = min(SHARES, key=go)
+    go(share)
+    return share
 
 
 def mix_windows(first: Tensor, second: Tensor, generator: torch.Generator) -> Tensor:
@@ -193,27 +250,6 @@ def reconstruct(model: Vae, windows: np.ndarray) -> np.ndarray:
     """Return the reconstruction of windows `(window, lead, time)` from their latent means."""
     with torch.no_grad():
         return model(torch.from_numpy(np.ascontiguousarray(windows))).numpy()
-
-
-@dataclass(frozen=True)
-class PcaModel:
-    """Principal components of flattened windows: the linear baseline of a VAE."""
-
-    mean: np.ndarray
-    axes: np.ndarray
-
-    def reconstruct(self, windows: np.ndarray) -> np.ndarray:
-        """Return the reconstruction of windows `(window, lead, time)`."""
-        flat = windows.reshape(len(windows), -1) - self.mean
-        return (flat @ self.axes.T @ self.axes + self.mean).reshape(windows.shape)
-
-
-def fit_pca(windows: np.ndarray, n_component: int) -> PcaModel:
-    """Return the first principal components of windows `(window, lead, time)`."""
-    flat = windows.reshape(len(windows), -1)
-    mean = flat.mean(axis=0)
-    axes = np.linalg.svd(flat - mean, full_matrices=False)[2]
-    return PcaModel(mean, axes[:n_component])
 
 
 def beat_windows(record: Record, *, n_most: int = 40) -> np.ndarray:

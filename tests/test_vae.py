@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from ecgnb import vae
+from ecgnb.pca import fit_pca
 from ecgnb.simulate import SimulationOptions, simulate_record
 
 
@@ -52,6 +53,8 @@ def test_a_collapsed_vae_is_reported(windows):
     with torch.no_grad():
         model.to_latent.weight.zero_()
         model.to_latent.bias.zero_()
+        model.encode_linear.weight.zero_()
+        model.encode_linear.bias.zero_()
     assert vae.count_in_use(vae.latents_in_use(model, windows)) == 0
 
 
@@ -65,7 +68,7 @@ def test_a_vae_can_learn_eight_windows_by_heart(windows):
 
 
 def test_pca_with_all_components_rebuilds_its_training_windows(windows):
-    model = vae.fit_pca(windows, len(windows))
+    model = fit_pca(windows, len(windows))
     np.testing.assert_allclose(model.reconstruct(windows), windows, atol=1e-4)
 
 
@@ -80,3 +83,25 @@ def test_leads_share_the_encoders_kernels(windows):
     order = torch.randperm(12)
     features = model.first(batch.unsqueeze(1))
     torch.testing.assert_close(model.first(batch[:, order].unsqueeze(1)), features[:, :, order])
+
+
+def test_before_training_a_vae_is_its_principal_components(windows):
+    torch.manual_seed(0)
+    model = vae.Vae(vae.VaeOptions(n_latent=4)).eval()
+    vae.start_from_pca(model, windows)
+    linear = fit_pca(windows, 4).reconstruct(windows)
+    difference = np.square(vae.reconstruct(model, windows) - linear).mean()
+    assert difference < 0.02 * np.square(windows - linear).mean()
+
+
+def test_a_fit_that_helps_nobody_new_is_not_used(windows):
+    torch.manual_seed(0)
+    model = vae.Vae(vae.VaeOptions(n_latent=4))
+    vae.start_from_pca(model, windows)
+    start = [weights.detach().clone() for weights in model.parameters()]
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.add_(torch.randn_like(weights))
+    assert vae.choose_share(model, start, windows) == 0
+    for weights, first in zip(model.parameters(), start, strict=True):
+        assert torch.equal(weights, first)
