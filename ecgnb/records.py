@@ -4,6 +4,7 @@ import contextlib
 import math
 import tempfile
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +71,9 @@ class Record:
         return self.signals[names.index(name.strip().lower())]
 
 
-def read_record(path: Path | str, *, leads: tuple[str, ...] = LEADS) -> Record:
+def read_record(
+    path: Path | str, *, leads: tuple[str, ...] = LEADS, renamed: Mapping[str, str] | None = None
+) -> Record:
     """Return the record at `path`, checked, in mV, with its leads in standard order.
 
     Parameters
@@ -79,6 +82,8 @@ def read_record(path: Path | str, *, leads: tuple[str, ...] = LEADS) -> Record:
         The header file, with or without `.hea`. Sample files must lie in the same folder.
     leads
         The leads that must be there; others are left out.
+    renamed
+        The lead that a signal of another name stands for.
 
     Raises
     ------
@@ -90,7 +95,7 @@ def read_record(path: Path | str, *, leads: tuple[str, ...] = LEADS) -> Record:
     name = clean_text(path.stem)
     try:
         header = parse_header(_header_text(path))
-        found = _find_leads(header, leads)
+        found = _find_leads(header, leads, renamed or {})
         return _assemble(path, header, found, leads)
     except HeaderError as error:
         raise RecordError(name, error.what, error.why, error.what_to_do) from None
@@ -124,18 +129,27 @@ def _regular(path: Path, folder: Path) -> None:
         )
 
 
-def _find_leads(header: Header, leads: tuple[str, ...]) -> dict[str, int]:
+def _find_leads(
+    header: Header, leads: tuple[str, ...], renamed: Mapping[str, str]
+) -> dict[str, int]:
     """Return the signal number of each known lead, all of `leads` among them."""
     found: dict[str, int] = {}
     for number, signal in enumerate(header.signals):
+        if renamed and signal.name not in renamed:
+            continue
         with contextlib.suppress(KeyError):
-            lead = standard_name(signal.name)
+            lead = standard_name(renamed.get(signal.name, signal.name))
             if lead in found:
                 raise HeaderError(f"lead {lead} twice", "each lead must be there once")
             found[lead] = number
     missing = [lead for lead in leads if lead not in found]
     if missing:
-        raise HeaderError(f"no lead {', '.join(missing)}", f"{len(leads)} leads are needed")
+        names = ", ".join(signal.name[:20] for signal in header.signals[:20])
+        raise HeaderError(
+            f"no lead {', '.join(missing)}",
+            f"{len(leads)} {'lead is' if len(leads) == 1 else 'leads are'} needed",
+            f"found are {names}; check the header file",
+        )
     return found
 
 

@@ -1,0 +1,226 @@
+"""A model of one person: fitted on a 12-lead calibration recording, applied to a single lead.
+
+The calibration is cut in time, with gaps: a training part, a validation part that chooses, and a
+held-back part on which what can be expected is measured.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ecgnb import best, experiments, linear, neighbours, templates
+from ecgnb.leads import lead_index, other_leads, standard_name
+from ecgnb.placement import find_misplaced
+from ecgnb.preprocessing import (
+    Prepared,
+    PreprocessingOptions,
+    Scaling,
+    fill_missing,
+    filter_signals,
+    prepare_record,
+    resample_signals,
+)
+from ecgnb.records import Record
+from ecgnb.showing import for_header
+from ecgnb.usable import check_calibration, check_input, compare_with_calibration, signature
+
+CAUTION = (
+    "The expectation holds for this person and these electrode positions. "
+    "A reconstruction is a guess, not a recording: not for diagnosis."
+)
+
+
+def _fit_best(prepared: Prepared, lead: int, seed: int) -> best.BestModel:
+    return best.fit_best(prepared, inputs=(lead,), seed=seed)
+
+
+def _fit_neighbours(prepared: Prepared, lead: int, _: int) -> neighbours.NeighbourModel:
+    train = prepared.train
+    return neighbours.fit_neighbours(train[lead], train, prepared.sampling_rate)
+
+
+FITS: dict[str, Callable[[Prepared, int, int], Any]] = {
+    "best": _fit_best,
+    "neighbours": _fit_neighbours,
+    "average_beat_ridge": lambda p, lead, _: templates.fit_beat_ridge(p, lead),
+    "lagged_ridge": lambda p, lead, _: experiments.fit_lagged_ridge(p, lead),
+    "least_squares": lambda p, lead, _: linear.fit_least_squares(p.train[lead], p.train),
+}
+
+
+@dataclass(frozen=True)
+class PersonalModel:
+    """A fitted model with all that is needed to use it and to know what to expect of it.
+
+    `expected` has a row per reconstructed lead with `r` and `rmse_mv`, measured on `held_back_s`
+    seconds of calibration; `known` is a slow copy of the calibration `(lead, time)`, mV,
+    with which a recording is compared.
+    """
+
+    lead: str
+    method: str
+    model: Any
+    scaling: Scaling
+    options: PreprocessingOptions
+    expected: pd.DataFrame
+    known: np.ndarray
+    held_back_s: float
+    seed: int
+    training: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+    def predict(self, signal: np.ndarray) -> np.ndarray:
+        """Return all leads `(lead, time)` in mV from the filtered input `(time,)`, mV."""
+        row = lead_index(self.lead)
+        scaled = (signal - self.scaling.offset[row]) / self.scaling.factor[row]
+        return self.scaling.to_mv(_predict(self.model, scaled.astype(np.float32)))
+
+
+def fit_personal(
+    record: Record,
+    lead: str,
+    *,
+    method: str = "best",
+    seed: int = 0,
+    options: PreprocessingOptions | None = None,
+) -> PersonalModel:
+    """Return the model of one person for one input lead.
+
+    Closed forms are fitted twice: once to measure what to expect, then with the validation part
+    added to the training part and the held-back part in its place. `best` is fitted once.
+
+    Parameters
+    ----------
+    record
+        The calibration: 12 leads, mV.
+    lead
+        The lead that will be given.
+    method
+        A key of `FITS`.
+    seed
+        Of the network's fit.
+
+    Raises
+    ------
+    RecordError
+        If the calibration cannot be used.
+    ValueError
+        For an unknown method.
+    """
+    if method not in FITS:
+        raise ValueError(f"no method {method!r}; choose from {', '.join(FITS)}")
+    lead, row = standard_name(lead), lead_index(lead)
+    check_calibration(record, lead)
+    prepared = prepare_record(record, options)
+    model = FITS[method](prepared, row, seed)
+    guess = _predict(model, prepared.test[row])
+    expected = score_leads(
+        prepared.scaling.to_mv(prepared.test), prepared.scaling.to_mv(guess), lead
+    )
+    if method != "best":
+        model = FITS[method](_with_all(prepared), row, seed)
+    return PersonalModel(
+        lead=lead,
+        method=method,
+        model=model,
+        scaling=prepared.scaling,
+        options=prepared.options,
+        expected=expected,
+        known=signature(record),
+        held_back_s=prepared.test.shape[-1] / prepared.sampling_rate,
+        seed=seed,
+        training=_describe(record),
+        warnings=find_misplaced(record),
+    )
+
+
+def _with_all(prepared: Prepared) -> Prepared:
+    train = np.concatenate([prepared.train, prepared.validation], axis=1)
+    return replace(prepared, train=train, validation=prepared.test)
+
+
+def _predict(model: Any, scaled: np.ndarray) -> np.ndarray:  # noqa: ANN401
+    """Return all leads `(lead, time)` from one `(time,)`, scaled units."""
+    if isinstance(model, best.BestModel):
+        return model.predict(scaled[None])[0]
+    return model.predict(scaled)
+
+
+def _describe(record: Record) -> dict[str, Any]:
+    digest = hashlib.sha256(np.ascontiguousarray(record.signals).tobytes()).hexdigest()
+    return {
+        "record": for_header(record.name),
+        "sampling_rate": float(record.sampling_rate),
+        "duration_s": float(record.duration_s),
+        "signals_sha256": digest,
+    }
+
+
+def score_leads(truth_mv: np.ndarray, guess_mv: np.ndarray, lead: str) -> pd.DataFrame:
+    """Return `lead`, `r` (NaN if either is flat) and `rmse_mv` of the 11 leads not given.
+
+    Examples
+    --------
+    >>> signals = np.random.default_rng(0).normal(size=(12, 50))
+    >>> score_leads(signals, signals, "V2")["r"].round(6).unique().tolist()
+    [1.0]
+    """
+    rows = []
+    for name in other_leads(lead):
+        truth, guess = truth_mv[lead_index(name)], guess_mv[lead_index(name)]
+        flat = min(np.ptp(truth), np.ptp(guess)) < 1e-9
+        r = np.nan if flat else np.corrcoef(truth, guess)[0, 1]
+        rows.append((name, float(r), float(np.sqrt(np.mean(np.square(truth - guess))))))
+    return pd.DataFrame(rows, columns=["lead", "r", "rmse_mv"])
+
+
+def clean_input(record: Record, lead: str, options: PreprocessingOptions) -> np.ndarray:
+    """Return one lead `(time,)` in mV, filtered and at the model's rate."""
+    signal = fill_missing(record.lead(lead)[None])
+    filtered = filter_signals(
+        signal, record.sampling_rate, low_hz=options.low_hz, high_hz=options.high_hz
+    )
+    return resample_signals(filtered, record.sampling_rate, options.sampling_rate)[0]
+
+
+def reconstruct(record: Record, model: PersonalModel, *, name: str = "") -> Record:
+    """Return 12 leads from a recording of one: the given lead filtered, 11 reconstructed.
+
+    Its comments say which lead is which, by what and from what; its notes hold warnings.
+
+    Raises
+    ------
+    RecordError
+        If the recording is too short, too noisy, flat, or not the lead that was calibrated.
+    """
+    check_input(record, model.lead)
+    notes = compare_with_calibration(record, model.lead, model.known)
+    signal = clean_input(record, model.lead, model.options)
+    signals = model.predict(signal)
+    signals[lead_index(model.lead)] = signal
+    return Record(
+        name=name or f"{record.name}_{model.lead}_12",
+        signals=signals.astype(np.float32),
+        sampling_rate=model.options.sampling_rate,
+        comments=_comments(record, model),
+        notes=(*model.warnings, *notes),
+    )
+
+
+def _comments(record: Record, model: PersonalModel) -> tuple[str, ...]:
+    band = f"{model.options.low_hz:g}-{model.options.high_hz:g} Hz"
+    scores = ", ".join(f"{row.lead} {row.r:.3f}" for row in model.expected.itertuples())
+    source, training = for_header(record.name), for_header(model.training["record"])
+    return (
+        f"reconstructed leads: {', '.join(other_leads(model.lead))}",
+        f"recorded lead: {model.lead} of {source}, filtered {band}",
+        f"reconstructed by ecgnb {version('ecgnb')}, method {model.method}, calibrated on "
+        f"{training}",
+        f"expected r: {scores}",
+        CAUTION,
+    )

@@ -1,0 +1,63 @@
+"""Text from files, made safe for where it is shown: a terminal, a page, a figure, a header."""
+
+import html
+
+from ecgnb.headers import clean_text
+
+MAX_SHOWN = 200
+
+
+def for_terminal(text: object) -> str:
+    r"""Return text on one line without control characters or direction marks, at most 200 long.
+
+    Examples
+    --------
+    >>> for_terminal("a\x1b[2Jb\nc\u202ed")
+    'a[2Jb cd'
+    """
+    plain = clean_text(" ".join(str(text).split()))
+    return plain if len(plain) <= MAX_SHOWN else plain[: MAX_SHOWN - 1] + "…"
+
+
+def lines_for_terminal(text: object) -> str:
+    r"""Return text whose lines are each without control characters; line breaks stay.
+
+    Examples
+    --------
+    >>> lines_for_terminal("one\x07\ntwo\x1b[31m")
+    'one\ntwo[31m'
+    """
+    return "\n".join(clean_text(line) for line in str(text).splitlines())
+
+
+def for_page(text: object) -> str:
+    """Return text for HTML: no control characters, no markup.
+
+    Examples
+    --------
+    >>> for_page("<b>&'")
+    '&lt;b&gt;&amp;&#x27;'
+    """
+    return html.escape(for_terminal(text))
+
+
+def for_figure(text: object) -> str:
+    r"""Return text for matplotlib, in which a dollar sign starts no formula.
+
+    Examples
+    --------
+    >>> print(for_figure("$x^2$"))
+    \$x^2\$
+    """
+    return for_terminal(text).replace("$", r"\$")
+
+
+def for_header(text: object) -> str:
+    r"""Return text for a comment line of a WFDB header: one line, nothing a parser could read.
+
+    Examples
+    --------
+    >>> for_header("fine\n#evil 12 500")
+    'fine #evil 12 500'
+    """
+    return for_terminal(text)

@@ -1,0 +1,172 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ecgnb import best, personal
+from ecgnb.leads import LEADS, lead_index
+from ecgnb.personal import FITS, fit_personal, reconstruct
+from ecgnb.personal_files import ModelFileError, load_personal, save_personal
+from ecgnb.records import RecordError, read_record, write_record
+from ecgnb.simulate import write_cohort
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("personal") / "c"
+    write_cohort(folder, n_twadb=1, n_patient=1, duration_s=60.0, ptbdb_duration_s=5.0)
+    record = read_record(folder / "twadb" / "twa01")
+    end = int(40 * record.sampling_rate)
+    first = replace(record, signals=record.signals[:, :end])
+    rest = replace(record, signals=record.signals[:, end:])
+    return first, rest
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(
+        personal.best,
+        "fit_best",
+        lambda prepared, fit=best.fit_best, **options: fit(
+            prepared, **options, options=best.BestOptions(width=8, n_step=20, n_time=128)
+        ),
+    )
+
+
+def alone(record, lead="V2"):
+    return replace(record, signals=record.signals[[LEADS.index(lead)]], leads=(lead,))
+
+
+@pytest.mark.parametrize("method", FITS)
+def test_a_model_read_again_reconstructs_bit_for_bit(method, halves, tmp_path, small):
+    first, rest = halves
+    model = fit_personal(first, "V2", method=method)
+    again = load_personal(save_personal(model, tmp_path / "m"))
+    made = reconstruct(alone(rest), model)
+    assert np.array_equal(made.signals, reconstruct(alone(rest), again).signals)
+    assert again.expected.equals(model.expected)
+    assert again.training == model.training
+
+
+def test_what_is_expected_is_what_is_achieved(halves):
+    first, rest = halves
+    model = fit_personal(first, "V2", method="neighbours")
+    made = reconstruct(alone(rest), model)
+    truth = np.stack([personal.clean_input(rest, lead, model.options) for lead in LEADS])
+    achieved = personal.score_leads(truth, made.signals, "V2")
+    assert (model.expected["r"] - achieved["r"]).abs().median() < 0.05
+    assert model.expected["r"].median() > 0.8
+
+
+def test_the_given_lead_is_passed_on_and_the_file_says_which_leads_are_made(halves, tmp_path):
+    first, rest = halves
+    model = fit_personal(first, "V2", method="average_beat_ridge")
+    made = reconstruct(alone(rest), model, name="made")
+    again = read_record(write_record(made, tmp_path))
+    assert np.abs(again.signals - made.signals).max() * 2000 <= 1
+    given = personal.clean_input(rest, "V2", model.options)
+    assert np.allclose(made.signals[lead_index("V2")], given, atol=1e-6)
+    comments = "\n".join(again.comments)
+    assert "recorded lead: V2 of twa01" in comments
+    assert "reconstructed leads: I, II, III" in comments
+    assert "method average_beat_ridge, calibrated on twa01" in comments
+
+
+def test_the_expectation_comes_from_time_the_model_has_not_seen(halves):
+    first, _ = halves
+    noise = np.random.default_rng(0).normal(scale=0.5, size=first.signals.shape)
+    spoilt = first.signals.copy()
+    at = int(0.85 * first.n_time)
+    spoilt[0, at:] = noise[0, at:]
+    clean = fit_personal(first, "V2", method="neighbours").expected.set_index("lead")
+    worse = fit_personal(
+        replace(first, signals=spoilt.astype(np.float32)), "V2", method="neighbours"
+    ).expected.set_index("lead")
+    assert worse.loc["I", "r"] < clean.loc["I", "r"] - 0.3
+    assert worse.loc["V4", "r"] == pytest.approx(clean.loc["V4", "r"])
+
+
+@pytest.mark.parametrize("suffix", [".json", ".safetensors"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "absent", "empty"])
+def test_a_damaged_model_is_refused_by_name(suffix, damage, halves, tmp_path):
+    save_personal(fit_personal(halves[0], "V2", method="least_squares"), tmp_path / "m")
+    path = tmp_path / f"m{suffix}"
+    content = path.read_bytes()
+    if damage == "absent":
+        path.unlink()
+    else:
+        middle = len(content) // 2
+        changed = bytes([content[middle] ^ 1])
+        spoilt = {"cut": content[:middle], "empty": b""}
+        whole = content[:middle] + changed + content[middle + 1 :]
+        path.write_bytes(spoilt.get(damage, whole))
+    with pytest.raises(ModelFileError, match=f"m{suffix}"):
+        load_personal(tmp_path / "m")
+
+
+def test_another_json_file_is_no_model(tmp_path):
+    for text in ("[]", "{}", '{"format": "x"}', "[" * 100_000, "1e999"):
+        (tmp_path / "m.json").write_text(text)
+        with pytest.raises(ModelFileError, match="not the card of a model"):
+            load_personal(tmp_path / "m")
+
+
+def spoil(record, change):
+    signals = record.signals.copy()
+    change(signals)
+    return replace(record, signals=signals)
+
+
+def test_a_short_calibration_is_refused(halves):
+    short = replace(halves[0], signals=halves[0].signals[:, :5000])
+    with pytest.raises(RecordError, match=r"lasts 10.0 s, at least 20 s"):
+        fit_personal(short, "V2", method="least_squares")
+
+
+def test_a_flat_lead_is_refused(halves):
+    def flatten(signals):
+        signals[7] = 0.1
+
+    for record, lead in ((spoil(halves[0], flatten), "V2"), (spoil(halves[0], flatten), "I")):
+        with pytest.raises(RecordError, match="lead V2 is flat"):
+            fit_personal(record, lead, method="least_squares")
+
+
+def test_noise_is_refused(halves):
+    first, rest = halves
+    model = fit_personal(first, "V2", method="least_squares")
+    noise = np.random.default_rng(0).normal(size=(1, rest.n_time)).astype(np.float32)
+    with pytest.raises(RecordError, match=r"too noisy|heartbeats found"):
+        reconstruct(replace(alone(rest), signals=noise), model)
+
+
+def test_a_lead_upside_down_is_refused_and_another_lead_is_noticed(halves):
+    first, rest = halves
+    model = fit_personal(first, "V2", method="least_squares")
+    given = alone(rest)
+    with pytest.raises(RecordError, match="upside down"):
+        reconstruct(replace(given, signals=-given.signals), model)
+    other = replace(given, signals=rest.signals[[LEADS.index("V6")]])
+    try:
+        notes = reconstruct(other, model).notes
+    except RecordError as error:
+        assert "lead V2 is" in error.what
+    else:
+        assert any("fits V6" in note for note in notes)
+
+
+def test_a_recording_in_the_wrong_unit_or_with_gaps_is_refused(halves):
+    first, rest = halves
+    model = fit_personal(first, "V2", method="least_squares")
+    given = alone(rest)
+    with pytest.raises(RecordError, match="unit is probably not mV"):
+        reconstruct(replace(given, signals=1000 * given.signals), model)
+    holes = given.signals.copy()
+    holes[:, : holes.shape[1] // 3] = np.nan
+    with pytest.raises(RecordError, match="33 % of lead V2 is missing"):
+        reconstruct(replace(given, signals=holes), model)
+
+
+def test_an_unknown_method_names_those_there_are(halves):
+    with pytest.raises(ValueError, match="choose from best, neighbours"):
+        fit_personal(halves[0], "V2", method="magic")
