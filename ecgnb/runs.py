@@ -1,10 +1,12 @@
 """Run the reconstruction experiment: a record with a method and seed is a task that can resume."""
 
+import contextlib
+import fcntl
 import gzip
 import hashlib
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -46,7 +48,7 @@ def run_reconstruction(
     folder
         twadb, a mirror that holds it, or any folder of 12-lead WFDB records.
     out
-        The table, `.csv` or `.csv.gz`.
+        The table, `.csv` or `.csv.gz`. Another run that writes it is refused.
     methods
         Keys of `METHODS`.
     records
@@ -64,22 +66,43 @@ def run_reconstruction(
         joblib.delayed(_run_record)(path, tuple(methods), tuple(seeds), options, store)
         for path in paths
     ]
-    done = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
-    for _ in tqdm(done, total=len(calls), desc="records", disable=None if progress else True):
-        pass
-    tables = [
-        read_table(store / f"{path.stem}--{method}--{seed}.csv")
-        for path in paths
-        for method in methods
-        for seed in seeds
-        if is_whole(store / f"{path.stem}--{method}--{seed}.csv")
-    ]
-    if not tables:
-        raise RuntimeError(f"no task finished; the reasons are in {store.name}")
-    costs = [read_table(path) for path in sorted(store.glob("*.cost.csv"))]
-    table = pd.concat(tables, ignore_index=True)
-    _write_results(out, table, pd.concat(costs, ignore_index=True), options, paths)
+    with locked(store):
+        done = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
+        for _ in tqdm(done, total=len(calls), desc="records", disable=None if progress else True):
+            pass
+        files = [
+            store / f"{path.stem}--{method}--{seed}.csv"
+            for path in paths
+            for method in methods
+            for seed in seeds
+        ]
+        tables = [read_table(file) for file in files if is_whole(file)]
+        if not tables:
+            raise RuntimeError(f"no task finished; the reasons are in {store.name}")
+        costs = [read_table(path) for path in sorted(store.glob("*.cost.csv"))]
+        table = pd.concat(tables, ignore_index=True)
+        _write_results(out, table, pd.concat(costs, ignore_index=True), options, paths)
     return table
+
+
+@contextlib.contextmanager
+def locked(store: Path) -> Iterator[None]:
+    """Keep a folder of tasks to one run; the lock goes with the process, however it ends.
+
+    Raises
+    ------
+    RuntimeError
+        If another run works in the folder.
+    """
+    store.mkdir(parents=True, exist_ok=True)
+    with (store / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(
+                f"another run works in {store.name}; wait for it or choose another --out"
+            ) from None
+        yield
 
 
 def record_paths(folder: Path | str, records: Sequence[str] | None) -> list[Path]:
