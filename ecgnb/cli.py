@@ -150,6 +150,45 @@ def multiverse(
     typer.echo(f"the table is {out}")
 
 
+@run_app.command()
+def population(
+    data: Annotated[Path, typer.Option(help="folder of 12-lead WFDB records")],
+    out: Annotated[Path, typer.Option(help="the table, .csv or .csv.gz")],
+) -> None:
+    """Reconstruct each record by fits on other people.
+
+    Example: ecgnb run population --data mirror --out out/population.csv.gz
+    """
+    from ecgnb.metrics import summarise
+    from ecgnb.population import run_population
+
+    try:
+        table = run_population(data, out)
+    except (OSError, ValueError) as error:
+        raise fail(error) from None
+    shown = ["method", "n_record", "r_mean", "r_low", "r_high", "r_lowest", "mse_mean"]
+    typer.echo(summarise(table)[shown].round(4).to_string(index=False))
+
+
+@run_app.command()
+def frank(
+    data: Annotated[Path, typer.Option(help="folder that holds ptbdb")],
+    out: Annotated[Path, typer.Option(help="the table, .csv")],
+) -> None:
+    """Compare the Frank leads of ptbdb with those that two published matrices give.
+
+    Example: ecgnb run frank --data mirror --out out/frank.csv
+    """
+    from ecgnb.population import run_frank
+
+    try:
+        table = run_frank(data, out)
+    except (OSError, ValueError) as error:
+        raise fail(error) from None
+    means = table.groupby(["method", "lead"])[["r", "rmse_mv"]].mean()
+    typer.echo(means.round(3).to_string())
+
+
 def main() -> None:
     """Run the command line."""
     app()

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from ecgnb import population
+from ecgnb.linear import fit_least_squares, solve_ridge
+from ecgnb.preprocessing import prepare_record
+from ecgnb.simulate import plan_cohort
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    plan = plan_cohort(n_twadb=3, n_patient=0, duration_s=20.0)
+    return [planned.simulate().record for planned in plan]
+
+
+@pytest.fixture(scope="module")
+def prepared(simulated):
+    return [prepare_record(record) for record in simulated]
+
+
+def test_a_person_is_predicted_without_their_own_training_part(prepared):
+    before = list(population.score_population(prepared))
+    prepared[0].train[:] = np.random.default_rng(0).normal(size=prepared[0].train.shape)
+    after = list(population.score_population(prepared))
+    columns = ["input_lead", "output_lead", "mse", "r"]
+    for old, new in zip(before[:2], after[:2], strict=True):
+        assert old[columns].equals(new[columns])
+    assert not before[2]["mse"].equals(after[2]["mse"])
+
+
+def test_the_line_of_others_is_least_squares_on_all_their_samples(prepared):
+    others = population.total([population.part_moments(one, 0.0) for one in prepared[1:]])
+    predicted = solve_ridge(others[7][0], None).predict(prepared[0].test[7])
+    joined = np.concatenate([one.train for one in prepared[1:]], axis=1)
+    line = fit_least_squares(joined[7], joined)
+    np.testing.assert_allclose(predicted, line.predict(prepared[0].test[7]), atol=1e-4)
+
+
+def test_published_matrices_give_frank_leads_of_a_dipole(simulated):
+    table = population.score_frank(simulated[0])
+    assert list(table["lead"]) == list("XYZXYZ")
+    assert (table.loc[table["method"] == "inverse Dower", "r"] > 0.9).all()
