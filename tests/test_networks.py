@@ -136,3 +136,39 @@ def test_a_network_for_one_lead_needs_no_other_lead(prepared):
     options = best.BestOptions(n_step=4, n_time=128)
     model = best.fit_best(prepared, inputs=(7,), options=options)
     assert model.predict(prepared.test[[7]]).shape == (1, *prepared.test.shape)
+
+
+@pytest.mark.parametrize("head", networks.HEADS)
+def test_stacked_gradients_are_those_of_vmap(head):
+    torch.manual_seed(0)
+    stack = networks.StackedCnn(3, head, 5).double()
+    one = alone(stack, 0)
+    windows = torch.randn(4, 3, networks.N_TIME, dtype=torch.float64)
+    targets = torch.randn(4, 3, 12, networks.N_TIME, dtype=torch.float64)
+    (stack(windows) - targets).square().mean(dim=(0, 2, 3)).sum().backward()
+
+    def loss(weights, inputs, wanted):
+        found = torch.func.functional_call(one, weights, (inputs[:, None],))
+        return (found[:, 0] - wanted).square().mean()
+
+    weights = {name: p.detach().unsqueeze(1) for name, p in stack.named_parameters()}
+    gradients = torch.func.vmap(torch.func.grad(loss), in_dims=(0, 1, 1))(
+        weights, windows, targets
+    )
+    for name, p in stack.named_parameters():
+        torch.testing.assert_close(p.grad, gradients[name][:, 0], atol=1e-10, rtol=0)
+
+
+def test_training_in_bfloat16_learns_and_keeps_float32_weights():
+    torch.manual_seed(0)
+    layer, inputs = torch.nn.Linear(16, 1), torch.randn(256, 16)
+    wanted = inputs.sum(dim=1, keepdim=True)
+
+    def error(model):
+        return (model(inputs).float() - wanted).square().mean()
+
+    before = float(error(layer).detach())
+    options = FitOptions(60, 0.1, check_every=20, bf16=True)
+    fit(layer, lambda _: (), lambda model: {"e": error(model)}, validate=error, options=options)
+    assert layer.weight.dtype == torch.float32
+    assert float(error(layer).detach()) < 0.05 * before
