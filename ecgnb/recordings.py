@@ -51,6 +51,8 @@ def read_recording(
     if channel and len(leads) != 1:
         raise ValueError("a channel can be named for one lead only")
     suffix = path.suffix.lower()
+    if suffix in {".csv", ".edf", ".bdf"} and not path.is_file():
+        raise _refuse(path, "the file is absent", "it is needed", "check the name")
     if suffix == ".csv":
         named, rate = _read_csv(path, sampling_rate, unit)
     elif suffix in {".edf", ".bdf"}:
@@ -91,8 +93,6 @@ def _read_csv(
     path: Path, sampling_rate: float | None, unit: str
 ) -> tuple[Mapping[str, np.ndarray], float]:
     """Return the columns of a CSV file in mV and its rate; a time column is not needed."""
-    if not path.is_file():
-        raise _refuse(path, "the file is absent", "it is needed", "check the name")
     if path.stat().st_size > MAX_CSV_BYTES:
         raise _refuse(path, "the file is huge", "500 MB at most are read", "cut it into pieces")
     if sampling_rate is None:
@@ -137,8 +137,6 @@ def _read_edf(
         raise _refuse(
             path, "an EDF file", "pyedflib reads it", "install ecgnb with its extra: ecgnb[edf]"
         ) from None
-    if not path.is_file():
-        raise _refuse(path, "the file is absent", "it is needed", "check the name")
     try:
         with pyedflib.EdfReader(str(path)) as file:
             labels = [label.strip() for label in file.getSignalLabels()]
