@@ -13,9 +13,10 @@ from matplotlib.axes import Axes
 from ecgnb.databases import CONDITIONS
 from ecgnb.description import BAND_EDGES_HZ
 from ecgnb.leads import LEADS, lead_index
+from ecgnb.plotting import COLOURS
 from ecgnb.preprocessing import Prepared
 
-GROUP_COLOURS = ("0.35", "#D55E00", "#0072B2", "#009E73")
+GROUP_COLOURS = ("0.35", *COLOURS[:3])
 
 
 def _plot_ranges(axes: Axes, groups: Mapping[str, pd.DataFrame], columns: list[str]) -> Axes:
@@ -124,7 +125,7 @@ def plot_pairs(axes: Axes, table: pd.DataFrame, columns: Sequence[str]) -> Axes:
     """Return axes with a thin line a record from column to column, a thick one for the median."""
     places = np.arange(len(columns))
     axes.plot(places, table[list(columns)].to_numpy().T, color="0.75", linewidth=0.8)
-    axes.plot(places, table[list(columns)].median(), "o-", color="#0072B2", linewidth=2.5)
+    axes.plot(places, table[list(columns)].median(), "o-", color=COLOURS[0], linewidth=2.5)
     axes.set_xticks(places, columns)
     axes.set_xlim(-0.3, len(columns) - 0.7)
     return axes
@@ -154,7 +155,7 @@ def plot_waves(
 ) -> Axes:
     """Return axes with one beat `(time,)` in mV over s and a coloured span for each wave."""
     axes.plot(times_s, course, color="0.15", linewidth=1.2)
-    colours = ("#009E73", "0.85", "#0072B2", "0.85", "#E69F00")
+    colours = (COLOURS[2], "0.85", COLOURS[0], "0.85", COLOURS[1])
     for (name, mask), colour in zip(masks.items(), colours, strict=False):
         inside = np.flatnonzero(mask)
         if inside.size:
