@@ -7,6 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from ecgnb.claims import CLAIMS
+
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
 NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
@@ -117,7 +119,7 @@ def test_no_text_of_the_book_names_a_path_of_a_machine():
         assert not re.search(r"/(home|root|tmp|work|Users)/", path.read_text()), path.name
 
 
-READING = [path for path in NOTEBOOKS if path.stem[:2] in {"01", "02", "03", "04", "05"}]
+READING = [p for p in NOTEBOOKS if p.stem[:2] in {"01", "02", "03", "04", "05", "sc"}]
 each_chapter = pytest.mark.parametrize("path", READING, ids=lambda path: path.stem)
 
 
@@ -196,3 +198,8 @@ def test_every_entry_of_the_bibliography_is_cited():
     texts = [text_of(path) for path in NOTEBOOKS] + [p.read_text() for p in BOOK.glob("*.md")]
     cited = re.findall(r"\{cite:[pt]\}`([^`]+)`", "\n".join(texts))
     assert known - {key for group in cited for key in group.split(",")} == set()
+
+
+def test_every_claim_links_to_a_section_that_its_chapter_has():
+    for claim in CLAIMS:
+        assert f"## {claim.section}\n" in text_of(BOOK / f"{claim.chapter}.ipynb") + "\n", claim
