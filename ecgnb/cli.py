@@ -68,7 +68,9 @@ def simulate(
 
 @app.command()
 def check(
-    folder: Annotated[Path, typer.Argument(help="a database or a mirror of several")],
+    folder: Annotated[
+        Path, typer.Argument(help="a database or a mirror of several", envvar="ECGNB_DATA")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Read every record; exit 1 if one cannot be used. Example: ecgnb check data/physionet."""
@@ -78,7 +80,7 @@ def check(
 
     checked = check_folder(folder)
     if not checked.rows and not checked.refused:
-        raise fail(f"no record of {', '.join(DATABASES)} in {folder}")
+        raise fail(f"no WFDB record below {folder}")
     if as_json:
         typer.echo(json.dumps(checked.as_dict(), indent=1))
     else:
