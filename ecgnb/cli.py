@@ -191,6 +191,24 @@ def frank(
     typer.echo(means.round(3).to_string())
 
 
+@run_app.command()
+def describe(
+    data: Annotated[Path, typer.Option(help="folder that holds twadb and ptbdb")],
+    out: Annotated[Path, typer.Option(help="folder of the two tables")],
+) -> None:
+    """Describe every record by its waves, find those that both databases hold.
+
+    Example: ecgnb run describe --data mirror --out results
+    """
+    from ecgnb.description import write_description
+
+    try:
+        paths = write_description(data, out)
+    except (OSError, ValueError) as error:
+        raise fail(error) from None
+    typer.echo(f"the tables are {paths[0]} and {paths[1]}")
+
+
 def main() -> None:
     """Run the command line."""
     app()
