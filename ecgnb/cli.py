@@ -68,7 +68,9 @@ def simulate(
 
 @app.command()
 def check(
-    folder: Annotated[Path, typer.Argument(help="a database or a mirror of several")],
+    folder: Annotated[
+        Path, typer.Argument(help="a database or a mirror of several", envvar="ECGNB_DATA")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Read every record; exit 1 if one cannot be used. Example: ecgnb check data/physionet."""
@@ -78,7 +80,7 @@ def check(
 
     checked = check_folder(folder)
     if not checked.rows and not checked.refused:
-        raise fail(f"no record of {', '.join(DATABASES)} in {folder}")
+        raise fail(f"no WFDB record below {folder}")
     if as_json:
         typer.echo(json.dumps(checked.as_dict(), indent=1))
     else:
@@ -187,6 +189,24 @@ def frank(
         raise fail(error) from None
     means = table.groupby(["method", "lead"])[["r", "rmse_mv"]].mean()
     typer.echo(means.round(3).to_string())
+
+
+@run_app.command()
+def describe(
+    data: Annotated[Path, typer.Option(help="folder that holds twadb and ptbdb")],
+    out: Annotated[Path, typer.Option(help="folder of the two tables")],
+) -> None:
+    """Describe every record by its waves, find those that both databases hold.
+
+    Example: ecgnb run describe --data mirror --out results
+    """
+    from ecgnb.description import write_description
+
+    try:
+        paths = write_description(data, out)
+    except (OSError, ValueError) as error:
+        raise fail(error) from None
+    typer.echo(f"the tables are {paths[0]} and {paths[1]}")
 
 
 def main() -> None:
