@@ -90,8 +90,11 @@ def test_every_figure_has_a_caption_and_alt_text(path):
     for cell in code_cells(path):
         if "plt.subplots(" in cell.source:
             meta = cell.metadata.get("mystnb", {})
-            assert len(meta["figure"]["caption"]) > 20
-            assert len(meta["image"]["alt"]) > 10
+            caption, alternative = meta["figure"]["caption"], meta["image"]["alt"]
+            assert len(caption) > 20
+            assert 15 <= len(alternative) <= 300
+            assert alternative != caption
+            assert not re.search(r"[`{}]|\.png|^(figure|image) of", alternative, re.IGNORECASE)
 
 
 @each_notebook
