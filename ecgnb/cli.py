@@ -88,7 +88,9 @@ def simulate(
 
 @app.command()
 def check(
-    folder: Annotated[Path, typer.Argument(help="a database or a mirror of several")],
+    folder: Annotated[
+        Path, typer.Argument(help="a database or a mirror of several", envvar="ECGNB_DATA")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Read every record; exit 1 if one cannot be used.
@@ -99,7 +101,7 @@ def check(
 
     checked = check_folder(folder)
     if not checked.rows and not checked.refused:
-        raise fail(f"no record of {', '.join(DATABASES)} in {folder}")
+        raise fail(f"no WFDB record below {folder}")
     tell(checked.as_dict(), _lines(checked), as_json=as_json)
     if checked.refused:
         raise typer.Exit(DATA_PROBLEM)

@@ -115,3 +115,20 @@ def frank(data: Data, out: Out, as_json: AsJson = False) -> None:
     means = run_frank(data, out).groupby(["method", "lead"])[["r", "rmse_mv"]].mean()
     text = f"{means.round(3).to_string()}\nthe table is {out}"
     tell({"table": out, "leads": means.reset_index()}, text, as_json=as_json)
+
+
+@run_app.command()
+def describe(
+    data: Annotated[Path, typer.Option(help="folder that holds twadb and ptbdb")],
+    out: Annotated[Path, typer.Option(help="folder of the two tables")],
+    as_json: AsJson = False,
+) -> None:
+    """Describe every record by its waves, find those that both databases hold.
+
+    Example: ecgnb run describe --data mirror --out results
+    """
+    from ecgnb.description import write_description
+
+    paths = write_description(data, out)
+    text = f"the tables are {paths[0]} and {paths[1]}"
+    tell({"tables": paths}, text, as_json=as_json)

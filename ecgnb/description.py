@@ -15,6 +15,7 @@ from scipy import signal as sps
 from scipy.fft import irfft, next_fast_len, rfft
 
 from ecgnb.beats import align_beats, average_beat, find_peaks, wave_masks
+from ecgnb.databases import load_database
 from ecgnb.leads import LEADS, independent_signals, limb_lead_error
 from ecgnb.preprocessing import fill_missing, filter_signals, resample_signals
 from ecgnb.records import Record
@@ -88,7 +89,8 @@ def beat_figures(signals: np.ndarray, sampling_rate: float) -> dict[str, float]:
     """Return sizes and intervals of the average beat: `qrs_mv_V2`, `t_mv_V2`, ..., `rr_ms`, ...
 
     The size of a wave in a lead is its range, mV (of the T wave: its value of largest size, with
-    its sign, from the level before the QRS complex). Without 3 beats, everything is NaN.
+    its sign, from the level before the QRS complex). PR is NaN without a P wave, everything
+    without 3 beats.
     """
     peaks = find_peaks(signals, sampling_rate)
     before, after = round(0.3 * sampling_rate), round(0.55 * sampling_rate)
@@ -101,10 +103,11 @@ def beat_figures(signals: np.ndarray, sampling_rate: float) -> dict[str, float]:
     start = int(qrs.argmax())
     level = beat[:, max(start - round(0.016 * sampling_rate), 0) : start + 1].mean(axis=1)
     rr_ms = 1000 * np.diff(peaks) / sampling_rate
-    ends = np.flatnonzero(t_wave)
+    ends, p_wave = np.flatnonzero(t_wave), masks["P"]
     figures = {
         "rr_ms": float(np.median(rr_ms)),
         "rr_variation_ms": float(np.median(np.abs(np.diff(rr_ms)))),
+        "pr_ms": 1000 * (start - int(p_wave.argmax())) / sampling_rate if p_wave.any() else np.nan,
         "qrs_ms": float(1000 * qrs.sum() / sampling_rate),
         "qt_ms": float(1000 * (ends[-1] + 1 - start) / sampling_rate) if ends.size else np.nan,
     }
@@ -151,8 +154,9 @@ def describe_records(records: Iterable[Record]) -> pd.DataFrame:
 def compare_descriptions(recorded: pd.DataFrame, simulated: pd.DataFrame) -> pd.DataFrame:
     """Return for each figure of both tables where the simulated median lies, one row a figure.
 
-    Columns `low`, `median`, `high` (10, 50 and 90 % of the recorded values), `simulated` (median)
-    and `inside`, whether it lies between low and high.
+    Columns `low`, `median`, `high` (10, 50 and 90 % of the recorded values), `simulated` (median),
+    `inside`, whether it lies between low and high, and `spread`, the simulated 10-90 % range over
+    the recorded one: below 1 where simulated people are more alike than recorded ones.
     """
     labels = ("duration", "limb_error")
     figures = [
@@ -164,19 +168,37 @@ def compare_descriptions(recorded: pd.DataFrame, simulated: pd.DataFrame) -> pd.
     table.columns = ["low", "median", "high"]
     table["simulated"] = simulated[figures].median()
     table["inside"] = table["simulated"].between(table["low"], table["high"])
+    low, high = simulated[figures].quantile([0.1, 0.9]).to_numpy()
+    table["spread"] = (high - low) / (table["high"] - table["low"])
     return table.rename_axis("figure").reset_index()
 
 
-def write_description(records: Iterable[Record], path: Path) -> Path:
-    """Return the path of a CSV file of `describe_records`, four digits a figure.
+def write_description(data: Path | str, folder: Path | str) -> tuple[Path, Path]:
+    """Return the paths of the two tables on real records that the book compares with.
 
-    The table that the book compares with is made by this function from the real records.
+    `real_description.csv` holds `describe_records` of twadb and ptbdb, `shared_recordings.csv`
+    what `match_records` finds of twadb in ptbdb, four digits a figure.
+
+    Parameters
+    ----------
+    data
+        A folder that holds both databases.
+    folder
+        Where the tables go.
     """
-    path = Path(path)
-    partial = path.with_suffix(".partial")
-    describe_records(records).to_csv(partial, index=False, float_format="%.4g")
-    partial.replace(path)
-    return path
+    twadb, ptbdb = (load_database(data, name).records for name in ("twadb", "ptbdb"))
+    if not twadb + ptbdb:
+        raise FileNotFoundError(f"no record of twadb or ptbdb in {data}")
+    tables = {
+        "real_description": describe_records(twadb + ptbdb),
+        "shared_recordings": match_records(twadb, ptbdb).sort_values("correlation"),
+    }
+    paths = [Path(folder) / f"{name}.csv" for name in tables]
+    for path, table in zip(paths, tables.values(), strict=True):
+        partial = path.with_suffix(".partial")
+        table.to_csv(partial, index=False, float_format="%.4g")
+        partial.replace(path)
+    return paths[0], paths[1]
 
 
 def match_records(

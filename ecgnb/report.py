@@ -35,6 +35,7 @@ CHAPTERS = (
     "09_conditions_compared",
     "10_audit",
     "11_your_own_ecg",
+    "try_it",
     "scorecard",
     "colophon",
 )

@@ -34,8 +34,7 @@ from ecgnb.tasks import (
 from ecgnb.training import one_thread
 from ecgnb.workers import run_all
 
-COST_COLUMNS = ("record", "method", "seed", "cpu_s")
-MEAN_COLUMNS = ("record", "origin", "method", "seed", "r", "r_lowest", "mse", "cpu_s")
+MEAN_COLUMNS = ("record", "origin", "method", "seed", "r", "r_lowest", "mse", "cpu_s", "wall_s")
 METHOD_COLUMNS = ("method", "n_record", "r_mean", "r_low", "r_high", "r_lowest", "mse_mean")
 _PACKAGES = ("ecgnb", "numpy", "scipy", "torch", "wfdb", "sleepecg")
 
@@ -45,7 +44,7 @@ class RunSummary:
     """What a run ended with.
 
     `means` has a row per finished task: mean `r` and `mse` and lowest `r` over its 132 pairs, CPU
-    seconds. `failed` holds a line per record with a task that failed.
+    and wall seconds. `failed` holds a line per record with a task that failed.
     """
 
     means: pd.DataFrame
@@ -116,8 +115,8 @@ def run_reconstruction(
             for method in methods
             for seed in seeds
         }
-        summary = _write_table(out, tasks)
-        _write_facts(out, summary.means, options, paths)
+        summary = _write_tables(out, tasks)
+        _write_manifest(out, summary.means, options, paths)
     return summary
 
 
@@ -180,7 +179,7 @@ def _run_record(
         for method in methods
         for seed in seeds
     }
-    open_tasks = {file: task for file, task in wanted.items() if not is_whole(file)}
+    open_tasks = {file: task for file, task in wanted.items() if not is_done(file)}
     if not open_tasks:
         return
     one_thread()
@@ -197,39 +196,68 @@ def _run_record(
 
 
 def _run_task(file: Path, prepared: Prepared, method: str, seed: int, beat: np.ndarray) -> None:
-    """Write the scores and the cost of one method, or why there are none."""
+    """Write the scores and the costs of one method, or why there are none."""
     try:
-        scores, _, cpu_s = score_method(prepared, method, seed=seed, average_beat=beat)
+        scores, _, costs = score_method(prepared, method, seed=seed, average_beat=beat)
     except Exception as error:
         record_failure(file, error)
         return
-    cost = pd.DataFrame([(prepared.record.name, method, seed, cpu_s)], columns=list(COST_COLUMNS))
-    write_table(file.with_suffix(".cost.csv"), cost)
+    write_table(cost_file(file), costs)
     write_table(file, scores)
     forget_failure(file)
 
 
-def _write_table(out: Path, tasks: Mapping[Path, tuple[str, str, int]]) -> RunSummary:
-    """Write the table, one finished task after the other, and return its summary."""
-    means, failed = [], {}
+def is_done(file: Path) -> bool:
+    """Return whether scores and costs of a task are there and whole."""
+    return is_whole(file) and is_whole(cost_file(file))
 
-    def chunks() -> Iterator[bytes]:
-        for file, (record, method, seed) in tasks.items():
-            if not is_whole(file):
-                reason = failure_of(file).removeprefix(f"ecgnb.records.RecordError: {record}: ")
-                failed.setdefault(record, f"{record}: {reason}")
-                continue
-            scores = read_table(file).astype(dict.fromkeys(SCORES, float))
-            facts = (record, scores["origin"][0], method, seed)
-            means.append(
-                (*facts, scores["r"].mean(), scores["r"].min(), scores["mse"].mean(), _cost(file))
-            )
-            yield scores.to_csv(index=False, header=len(means) == 1, float_format="%.5g").encode()
 
-    if not any(is_whole(file) for file in tasks):
-        raise RuntimeError(f"no task finished; the first reason: {failure_of(next(iter(tasks)))}")
-    write_chunks(out, compressed(chunks()) if out.suffix == ".gz" else chunks())
-    return RunSummary(pd.DataFrame(means, columns=list(MEAN_COLUMNS)), tuple(failed.values()))
+def cost_file(file: Path) -> Path:
+    """Return where the costs of a task are kept."""
+    return file.with_suffix(".cost.csv")
+
+
+def _write_tables(out: Path, tasks: Mapping[Path, tuple[str, str, int]]) -> RunSummary:
+    """Write scores and costs, one finished task after the other, and return their summary."""
+    done = [file for file in tasks if is_done(file)]
+    failed = {}
+    for file in tasks.keys() - set(done):
+        record = tasks[file][0]
+        reason = failure_of(file).removeprefix(f"ecgnb.records.RecordError: {record}: ")
+        failed[record] = f"{record}: {reason}"
+    if not done:
+        raise RuntimeError(f"no task finished; the first reason: {min(failed.values())}")
+    means, costs = [], []
+
+    def scores() -> Iterator[bytes]:
+        for file in done:
+            table = read_table(file).astype(dict.fromkeys(SCORES, float))
+            record, method, seed = tasks[file]
+            facts = (record, table["origin"][0], method, seed)
+            means.append((*facts, table["r"].mean(), table["r"].min(), table["mse"].mean()))
+            yield as_csv(table, header=len(means) == 1, digits=5)
+
+    def all_costs() -> Iterator[bytes]:
+        for file in done:
+            table = read_table(cost_file(file)).astype({"cpu_s": float, "wall_s": float})
+            costs.append((table["cpu_s"].sum(), table["wall_s"].sum()))
+            yield as_csv(table, header=len(costs) == 1, digits=6)
+
+    write_chunks(out, compressed(scores()) if out.suffix == ".gz" else scores())
+    write_chunks(_beside(out, "_cost.csv"), all_costs())
+    rows = [(*mean, *cost) for mean, cost in zip(means, costs, strict=True)]
+    table = pd.DataFrame(rows, columns=list(MEAN_COLUMNS))
+    return RunSummary(table, tuple(failed[record] for record in sorted(failed)))
+
+
+def as_csv(table: pd.DataFrame, *, header: bool, digits: int) -> bytes:
+    """Return a piece of a table as CSV with so many significant digits."""
+    return table.to_csv(index=False, header=header, float_format=f"%.{digits}g").encode()
+
+
+def _beside(out: Path, ending: str) -> Path:
+    """Return the path of a file that goes with the table."""
+    return out.with_name(out.name.removesuffix(".gz").removesuffix(".csv") + ending)
 
 
 def compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -240,32 +268,23 @@ def compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
     yield stream.flush()
 
 
-def _cost(file: Path) -> float:
-    cost = file.with_suffix(".cost.csv")
-    return float(read_table(cost)["cpu_s"][0]) if is_whole(cost) else float("nan")
-
-
-def _write_facts(
+def _write_manifest(
     out: Path, means: pd.DataFrame, options: PreprocessingOptions, paths: list[Path]
 ) -> None:
-    """Write costs and manifest."""
-    stem = out.name.removesuffix(".gz").removesuffix(".csv")
-    write_table(out.with_name(f"{stem}_cost.csv"), means[list(COST_COLUMNS)])
+    """Write what went into a table: options, checksums, costs and versions."""
+    sums = means.groupby("method", sort=False)[["cpu_s", "wall_s"]].sum().round(1)
     manifest = {
         "options": asdict(options),
         "methods": means["method"].unique().tolist(),
         "seeds": sorted({int(seed) for seed in means["seed"]}),
         "records": {path.stem: _header_digest(path) for path in paths},
         "n_record": int(means["record"].nunique()),
-        "cpu_s": {
-            name: round(float(s), 1) for name, s in means.groupby("method")["cpu_s"].sum().items()
-        },
+        **sums.to_dict(),
         "versions": {name: version(name) for name in _PACKAGES},
         "python": platform.python_version(),
     }
-    write_bytes(
-        out.with_name(f"{stem}_manifest.json"), (json.dumps(manifest, indent=1) + "\n").encode()
-    )
+    content = (json.dumps(manifest, indent=1) + "\n").encode()
+    write_bytes(_beside(out, "_manifest.json"), content)
 
 
 def _header_digest(path: Path) -> str:

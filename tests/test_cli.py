@@ -88,6 +88,7 @@ BAD_USAGE = (
     "run multiverse --data d --out o",
     "run population --data d",
     "run frank --out o",
+    "run describe --out o",
     "book --profile huge",
     "book --page 99_nothing",
     "nonsense",
@@ -95,7 +96,7 @@ BAD_USAGE = (
 BAD_DATA = (
     ("fetch twadb --base-url http://127.0.0.1:9 --retries 0 --folder {tmp}/f", "127.0.0.1"),
     ("simulate {files}", "not simulated"),
-    ("check {tmp}", "no record of twadb"),
+    ("check {tmp}", "no WFDB record below"),
     ("fit {files}/rec1/twa01 --lead V2 --out {tmp}/m", "no lead I"),
     ("fit {files}/later.csv --lead V2 --out {tmp}/m", "--sampling-rate"),
     ("reconstruct {files}/absent --model {files}/model --out {tmp}/x", "absent"),
@@ -118,6 +119,7 @@ BAD_DATA = (
     ("run multiverse --data {tmp} --out {tmp}/t.csv --records twa01", "no record twa01"),
     ("run population --data {tmp} --out {tmp}/t.csv", "no WFDB header"),
     ("run frank --data {tmp} --out {tmp}/t.csv", "no record of ptbdb"),
+    ("run describe --data {tmp} --out {tmp}", "no record of twadb or ptbdb"),
     ("book --data {tmp}/absent", "no folder"),
 )
 
@@ -257,6 +259,13 @@ def test_run_population_and_frank_write_their_tables(cohort, tmp_path):
         found = json.loads(result.stdout)
         assert column in (found.get("methods") or found["leads"])[0]
         assert (tmp_path / f"{name}.csv").is_file()
+
+
+def test_run_describe_writes_both_tables(cohort, tmp_path):
+    result = run(f"run describe --data {cohort} --out {tmp_path} --json")
+    assert result.exit_code == 0, result.output
+    described = json.loads(result.stdout)["tables"][0]
+    assert len(pd.read_csv(described)) == 18
 
 
 def test_book_runs_a_page(tmp_path):

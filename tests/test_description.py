@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ecgnb import recording_plots
-from ecgnb.databases import find_records, load_database
+from ecgnb.databases import TWADB_FROM_PTBDB, find_records, load_database
 from ecgnb.description import (
     band_powers,
     beat_figures,
@@ -28,7 +28,7 @@ from ecgnb.description import (
 from ecgnb.leads import derive_leads
 from ecgnb.preprocessing import prepare_record, resample_signals
 from ecgnb.records import read_record, write_record
-from ecgnb.simulate import SimulationOptions, simulate_record
+from ecgnb.simulate import SimulationOptions, simulate_record, write_cohort
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_band_powers_find_a_sinusoid_and_keep_its_power():
     assert powers[6] * 4 == pytest.approx(100**2 / 2, rel=0.1)
 
 
-def test_a_description_has_one_row_a_record_with_its_intervals(healthy, table, tmp_path):
+def test_a_description_has_one_row_a_record_with_its_intervals(healthy, table):
     assert list(table["record"]) == ["simulated", "again"]
     truth = healthy.truth
     assert table["rr_ms"].iloc[0] == pytest.approx(2 * np.median(np.diff(truth.r_peaks)), abs=8)
@@ -66,9 +66,17 @@ def test_a_description_has_one_row_a_record_with_its_intervals(healthy, table, t
     assert table["qt_ms"].iloc[0] == pytest.approx(qt_ms, abs=45)
     shares = table[[f"share_{rank}" for rank in range(4, 9)]].sum(axis=1)
     assert shares.iloc[0] == pytest.approx(table["share_beyond_3"].iloc[0])
-    path = write_description([healthy.record], tmp_path / "description.csv")
-    assert path.read_text().count("\n") == 2
-    assert [file.name for file in tmp_path.iterdir()] == ["description.csv"]
+    pr_ms = 1000 * np.median(truth.waves_s[:, 1, 0] - truth.waves_s[:, 0, 0])
+    assert table["pr_ms"].iloc[0] == pytest.approx(pr_ms, abs=45)
+
+
+def test_both_tables_on_a_mirror_are_written(tmp_path):
+    data = write_cohort(tmp_path / "c", n_twadb=2, n_patient=1, duration_s=15, ptbdb_duration_s=12)
+    (tmp_path / "out").mkdir()
+    described, shared = write_description(data, tmp_path / "out")
+    assert len(pd.read_csv(described)) == 18
+    assert list(pd.read_csv(shared)["record"].sort_values()) == ["twa01", "twa02"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {described.name, shared.name}
 
 
 def test_a_record_without_beats_is_described_without_beat_figures():
@@ -144,6 +152,7 @@ def test_a_table_compared_with_itself_lies_inside_and_a_doubled_one_does_not(tab
     spread = pd.concat([table, table.assign(rr_ms=table["rr_ms"] * 1.1)])
     same = compare_descriptions(spread, spread).set_index("figure")
     assert same["inside"].all()
+    assert np.allclose(same["spread"].dropna(), 1.0)
     assert "duration_s" not in same.index
     doubled = spread.assign(rr_ms=2 * spread["rr_ms"])
     assert not compare_descriptions(spread, doubled).set_index("figure").loc["rr_ms", "inside"]
@@ -170,5 +179,16 @@ def test_the_recorded_descriptions_are_those_of_the_real_files():
     for database in ("twadb", "ptbdb"):
         for record in load_database(data, database, limit=3).records:
             row = describe_record(record)
-            for name in ("rr_ms", "qrs_mv_V2", "share_4", "power_5_hz", "limb_error_uv"):
-                assert row[name] == pytest.approx(recorded.loc[record.name, name], rel=2e-3)
+            for name in ("rr_ms", "pr_ms", "qrs_mv_V2", "share_4", "power_5_hz", "limb_error_uv"):
+                assert row[name] == pytest.approx(
+                    recorded.loc[record.name, name], rel=2e-3, nan_ok=True
+                )
+
+
+def test_what_both_databases_hold_is_what_the_labels_know():
+    root = Path(__file__).resolve().parents[1]
+    shared = pd.read_csv(root / "results" / "shared_recordings.csv")
+    found = shared[shared["correlation"] > 0.9]
+    assert len(found) >= 6
+    assert (found["record"].map(TWADB_FROM_PTBDB) == found["other"]).all()
+    assert shared["correlation"].sort_values().diff().idxmax() == found.index.min()

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pandas as pd
@@ -31,6 +32,18 @@ def test_the_table_has_a_row_for_each_pair_and_method(cohort, tmp_path):
     assert set(table["origin"]) == {"simulated"}
     means = table.groupby(["record", "method"], sort=False)["r"].mean()
     assert summary.means["r"].to_numpy() == pytest.approx(means.to_numpy(), abs=1e-5)
+
+
+def test_costs_have_a_row_for_each_input_lead_and_the_manifest_sums_them(cohort, tmp_path):
+    run(cohort, tmp_path / "t.csv", methods=("least_squares", "line_through_origin"))
+    run(cohort, tmp_path / "t.csv")
+    costs = read_table(tmp_path / "t_cost.csv")
+    assert len(costs) == 3 * 12 * len(METHODS)
+    assert (costs[["cpu_s", "wall_s"]] >= 0).all(axis=None)
+    manifest = json.loads((tmp_path / "t_manifest.json").read_text())
+    for column in ("cpu_s", "wall_s"):
+        spent = costs.groupby("method")[column].sum()
+        assert manifest[column] == pytest.approx(spent.to_dict(), abs=0.06)
 
 
 def test_the_summary_is_that_of_the_whole_table(cohort, tmp_path):
@@ -69,7 +82,7 @@ def test_a_task_that_raises_costs_only_itself_and_is_made_by_the_next_run(
     methods = ("mean", *METHODS)
     run(cohort, tmp_path / "whole.csv", methods=methods)
     with monkeypatch.context() as patch:
-        patch.setitem(experiments.METHODS, "mean", replace(sound, fit_predict=broken))
+        patch.setitem(experiments.METHODS, "mean", replace(sound, fit_predict=broken, fit=None))
         done = run(cohort, tmp_path / "t.csv", methods=methods)
     assert done.failed == ("twa02: RuntimeError: deliberately broken",)
     assert len(pd.read_csv(tmp_path / "t.csv")) == (3 * len(methods) - 1) * 132
@@ -86,7 +99,7 @@ def test_a_task_has_one_thread_in_every_library(cohort, tmp_path, monkeypatch):
         seen.append(torch.get_num_threads())
         return experiments.METHODS["mean"].fit_predict(prepared, seed)
 
-    method = replace(experiments.METHODS["mean"], fit_predict=counting)
+    method = replace(experiments.METHODS["mean"], fit_predict=counting, fit=None)
     monkeypatch.setitem(experiments.METHODS, "counting", method)
     with threadpool_limits(2):
         run(cohort, tmp_path / "t.csv", methods=("counting",), records=["twa01"])
