@@ -219,6 +219,8 @@ def write_description(data: Path | str, folder: Path | str) -> tuple[Path, Path]
         Where the tables go.
     """
     twadb, ptbdb = (load_database(data, name).records for name in ("twadb", "ptbdb"))
+    if not twadb + ptbdb:
+        raise FileNotFoundError(f"no record of twadb or ptbdb in {data}")
     tables = {
         "real_description": describe_records(twadb + ptbdb),
         "shared_recordings": match_records(twadb, ptbdb).sort_values("correlation"),
