@@ -28,7 +28,7 @@ NEEDS = {
     "09_conditions_compared": ("08_condition",),
     "10_audit": ("06_vae",),
     "scorecard": ("05_every_lead", "09_conditions_compared", "10_audit"),
-    "try_it": ("05_every_lead",),
+    "try_it": ("03_least_squares",),
 }
 _LAST = ("colophon",)
 _PRELOAD = re.compile(r"<link rel=\"preload\"[^>]*>")  # refused by browsers when read from disk

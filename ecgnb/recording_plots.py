@@ -13,12 +13,13 @@ from matplotlib.axes import Axes
 from ecgnb.databases import CONDITIONS
 from ecgnb.description import BAND_EDGES_HZ
 from ecgnb.leads import LEADS, lead_index
+from ecgnb.plotting import COLOURS
 from ecgnb.preprocessing import Prepared
 from ecgnb.steps import Step
 from ecgnb.synthesis import WAVE_GROUPS, Simulated
 
-WAVE_COLOURS = {"P": "#009E73", "PR": "0.85", "QRS": "#0072B2", "ST": "0.85", "T": "#E69F00"}
-GROUP_COLOURS = ("0.35", "#D55E00", "#0072B2", "#009E73")
+WAVE_COLOURS = {"P": COLOURS[2], "PR": "0.85", "QRS": COLOURS[0], "ST": "0.85", "T": COLOURS[1]}
+GROUP_COLOURS = ("0.35", *COLOURS[:3])
 
 
 def _plot_ranges(axes: Axes, groups: Mapping[str, pd.DataFrame], columns: list[str]) -> Axes:
@@ -140,7 +141,7 @@ def plot_pairs(axes: Axes, table: pd.DataFrame, columns: Sequence[str]) -> Axes:
     """Return axes with a thin line a record from column to column, a thick one for the median."""
     places = np.arange(len(columns))
     axes.plot(places, table[list(columns)].to_numpy().T, color="0.75", linewidth=0.8)
-    axes.plot(places, table[list(columns)].median(), "o-", color="#0072B2", linewidth=2.5)
+    axes.plot(places, table[list(columns)].median(), "o-", color=COLOURS[0], linewidth=2.5)
     axes.set_xticks(places, columns)
     axes.set_xlim(-0.3, len(columns) - 0.7)
     return axes

@@ -22,7 +22,6 @@ from ecgnb.records import RecordError, read_record
 from ecgnb.tasks import is_whole, read_table, record_failure, write_bytes, write_table
 from ecgnb.training import one_thread
 
-COST_COLUMNS = ("record", "method", "seed", "cpu_s")
 _PACKAGES = ("ecgnb", "numpy", "scipy", "torch", "wfdb", "sleepecg")
 
 
@@ -76,12 +75,12 @@ def run_reconstruction(
             for method in methods
             for seed in seeds
         ]
-        tables = [read_table(file) for file in files if is_whole(file)]
-        if not tables:
+        files = [file for file in files if is_whole(file)]
+        if not files:
             raise RuntimeError(f"no task finished; the reasons are in {store.name}")
-        costs = [read_table(path) for path in sorted(store.glob("*.cost.csv"))]
-        table = pd.concat(tables, ignore_index=True)
-        _write_results(out, table, pd.concat(costs, ignore_index=True), options, paths)
+        table = _joined(files)
+        costs = _joined([file.with_suffix(".cost.csv") for file in files])
+        _write_results(out, table, costs, options, paths)
     return table
 
 
@@ -144,13 +143,16 @@ def _run_record(
         return
     for file, (method, seed) in open_tasks.items():
         try:
-            scores, _, cpu_s = score_method(prepared, method, seed=seed, average_beat=beat)
+            scores, _, costs = score_method(prepared, method, seed=seed, average_beat=beat)
         except Exception as error:
             record_failure(file, error)
             continue
-        cost = pd.DataFrame([(path.stem, method, seed, cpu_s)], columns=list(COST_COLUMNS))
-        write_table(file.with_suffix(".cost.csv"), cost)
+        write_table(file.with_suffix(".cost.csv"), costs)
         write_table(file, scores)
+
+
+def _joined(files: list[Path]) -> pd.DataFrame:
+    return pd.concat([read_table(file) for file in files], ignore_index=True)
 
 
 def _write_results(
@@ -171,15 +173,20 @@ def _write_results(
         "seeds": sorted({int(seed) for seed in table["seed"]}),
         "records": {path.stem: _header_digest(path) for path in paths},
         "n_record": int(table["record"].nunique()),
-        "cpu_s": {
-            name: round(float(s), 1) for name, s in costs.groupby("method")["cpu_s"].sum().items()
-        },
+        "cpu_s": _sums(costs, "cpu_s"),
+        "wall_s": _sums(costs, "wall_s"),
         "versions": {name: version(name) for name in _PACKAGES},
         "python": platform.python_version(),
     }
     write_bytes(
         out.with_name(f"{stem}_manifest.json"), (json.dumps(manifest, indent=1) + "\n").encode()
     )
+
+
+def _sums(costs: pd.DataFrame, column: str) -> dict[str, float]:
+    """Return the seconds of each method, all records together."""
+    sums = costs.groupby("method", sort=False)[column].sum()
+    return {name: round(float(seconds), 1) for name, seconds in sums.items()}
 
 
 def _header_digest(path: Path) -> str:

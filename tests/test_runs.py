@@ -1,3 +1,5 @@
+import json
+
 import pandas as pd
 import pytest
 
@@ -81,3 +83,15 @@ def test_a_changed_file_is_noticed(tmp_path):
     assert not is_whole(path)
     with pytest.raises(ValueError, match=r"a\.csv"):
         read_table(path)
+
+
+def test_costs_have_a_row_for_each_input_lead_and_the_manifest_sums_them(cohort, tmp_path):
+    run(cohort, tmp_path / "t.csv", methods=("least_squares", "line_through_origin"))
+    run(cohort, tmp_path / "t.csv")
+    costs = read_table(tmp_path / "t_cost.csv")
+    assert len(costs) == 3 * 12 * len(METHODS)
+    assert (costs[["cpu_s", "wall_s"]] >= 0).all(axis=None)
+    manifest = json.loads((tmp_path / "t_manifest.json").read_text())
+    for column in ("cpu_s", "wall_s"):
+        spent = costs.groupby("method")[column].sum()
+        assert manifest[column] == pytest.approx(spent.to_dict(), abs=0.06)
