@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import gzip
 import hashlib
 import json
 import platform
@@ -163,10 +162,9 @@ def _write_results(
     paths: list[Path],
 ) -> None:
     """Write table, costs and manifest."""
-    stem = out.name.removesuffix(".gz").removesuffix(".csv")
-    content = table.to_csv(index=False, float_format="%.5g").encode()
-    write_bytes(out, gzip.compress(content, mtime=0) if out.suffix == ".gz" else content)
-    write_table(out.with_name(f"{stem}_cost.csv"), costs)
+    stem, dot, suffix = out.name.partition(".csv")
+    write_table(out, table, digits=5)
+    write_table(out.with_name(f"{stem}_cost{dot}{suffix}"), costs, digits=4)
     manifest = {
         "options": asdict(options),
         "methods": table["method"].unique().tolist(),
