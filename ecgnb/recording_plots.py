@@ -218,6 +218,7 @@ def plot_truth(axes: Axes, simulated: Simulated, *, beat: int, lead: str) -> Axe
     usual = course - truth.abnormality[row, inside]
     axes.plot(times_s, usual, "--", color=GROUP_COLOURS[1], linewidth=1.2, label="without")
     axes.set(ylabel=f"lead {lead} / mV")
+    axes.margins(y=0.2)  # room for the names of the waves
     return axes
 
 
