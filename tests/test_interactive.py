@@ -108,7 +108,7 @@ def browser():
 def site(tmp_path, shown):
     """Write a page for each kind of figure, as the book's pages hold them."""
     shutil.copytree(VENDOR, tmp_path / "vendor")
-    style = (ROOT / "book" / "_static" / "book.css").read_text()
+    style = (ROOT / "book" / "_static" / "figures.css").read_text()
     for kind, text in shown[0].items():
         page = f"<!doctype html><html lang=en><title>{kind}</title><style>{style}</style>{text}"
         (tmp_path / f"{kind}.html").write_text(page)
