@@ -110,57 +110,64 @@ def _score_still(matrix: pd.DataFrame, truth: np.ndarray, guess: np.ndarray, pai
     return figure
 
 
-def show_relevance(
-    relevance: np.ndarray,
-    beat: np.ndarray,
-    *,
-    sampling_rate: float,
-    before: int,
-    group: str,
-    lead: str = "V2",
-) -> None:
-    """Display a map of relevance by lead and time; choosing a lead shows its beat under the map.
+def show_relevance(maps: pd.DataFrame, *, group: str, lead: str = "V2") -> None:
+    """Display maps of relevance by lead and time; choosing a lead shows its beat under the map.
 
     Parameters
     ----------
-    relevance
-        `(lead, time)`, signed.
-    beat
-        The group's median beat `(lead, time)`, mV.
-    sampling_rate
-        Hz.
-    before
-        Samples before the R peak.
+    maps
+        Rows of `lead` and `time_s` (0 is the R peak) with `beat_mv` and a column per method, as
+        `condition_folds.explain_group` gives them.
     group
-        Whose map this is, for the words of the image.
+        Whose maps these are, for the words of the image.
     lead
         The lead that is drawn first.
     """
-    limit = float(np.abs(relevance).max()) or 1.0
-    peak = np.unravel_index(int(np.abs(relevance).argmax()), relevance.shape)
-    moment_s = (peak[1] - before) / sampling_rate
-    says = (
-        f"Map of relevance by lead and time for {group}. Its largest value lies in lead "
-        f"{LEADS[peak[0]]}, {moment_s:+.2f} s from the R peak."
-    )
+    methods = [n for n in maps if n not in {"lead", "time_s", "beat_mv", "n_patient"}]
+    tables = {
+        name: maps.pivot(index="lead", columns="time_s", values=name).reindex(LEADS)
+        for name in (*methods, "beat_mv")
+    }
+    times = tables["beat_mv"].columns.to_numpy()
+    limits = [float(np.abs(tables[name]).to_numpy().max()) or 1.0 for name in methods]
+    packed = [_pack(_FULL / end * tables[n]) for n, end in zip(methods, limits, strict=True)]
     data = {
-        "leads": LEADS, "start": LEADS.index(lead), "n_time": relevance.shape[1],
-        "sampling_rate": sampling_rate, "before": before, "limit": limit,
-        "relevance": _pack(_FULL / limit * relevance), "beat": _pack(1000 * beat),
+        "leads": LEADS, "start": LEADS.index(lead), "times": np.round(times, 4).tolist(),
+        "limits": limits, "relevance": packed, "beat": _pack(1000 * tables["beat_mv"]),
         "colours": _DIVERGING,
     }  # fmt: skip
-    figure, axes = plt.subplots(
-        2, 1, figsize=(8, 6.5), layout="constrained", height_ratios=(1, 2.5)
-    )
-    times = (np.arange(beat.shape[1]) - before) / sampling_rate
-    axes[0].plot(times, beat[lead_index(lead)], color=plotting.TRUTH)
-    axes[0].set(ylabel=f"{lead} / mV", xlim=(times[0], times[-1]))
-    plotting.plot_map(axes[1], relevance, sampling_rate, before=before)
+    place = int(np.abs(times).argmin())
     slider = (
-        f'<label>Time <input type="range" min="0" max="{relevance.shape[1] - 1}" '
-        f'value="{before}"></label>'
+        f'<label>Time <input type="range" min="0" max="{len(times) - 1}" value="{place}"></label>'
     )
-    _show("relevance-map", figure, says, _choice("Lead", LEADS) + slider, data)
+    controls = _choice("Method", methods) + _choice("Lead", LEADS) + slider
+    says = f"Map of relevance by lead and time for {group}. " + " ".join(
+        f"{name} is largest in {_where(tables[name])}." for name in methods
+    )
+    _show("relevance-map", _relevance_still(tables, lead), says, controls, data)
+
+
+def _where(table: pd.DataFrame) -> str:
+    """Return the words for the place of the largest absolute value of a map."""
+    row, column = np.unravel_index(int(np.abs(table.to_numpy()).argmax()), table.shape)
+    return f"lead {table.index[row]} at {table.columns[column]:+.2f} s"
+
+
+def _relevance_still(tables: dict[str, pd.DataFrame], lead: str) -> Figure:
+    beat = tables["beat_mv"]
+    methods = [name for name in tables if name != "beat_mv"]
+    figure, axes = plt.subplots(
+        1 + len(methods), 1, figsize=(8, 2 + 3.5 * len(methods)), layout="constrained",
+        height_ratios=(1, *[2.5] * len(methods)),
+    )  # fmt: skip
+    axes[0].plot(beat.columns, beat.loc[lead], color=plotting.TRUTH)
+    axes[0].set(ylabel=f"{lead} / mV", xlim=(beat.columns[0], beat.columns[-1]))
+    rate = 1 / (beat.columns[1] - beat.columns[0])
+    for axis, name in zip(axes[1:], methods, strict=True):
+        before = -beat.columns[0] * rate
+        plotting.plot_map(axis, tables[name].to_numpy(), rate, before=before)
+        axis.set_title(name)
+    return figure
 
 
 def _choice(label: str, names: Sequence[str]) -> str:
@@ -176,9 +183,9 @@ def _cells(table: pd.DataFrame) -> list[list]:
     return [[round(c, 4) if isinstance(c, float) else c for c in row] for row in rows]
 
 
-def _pack(values: np.ndarray) -> str:
+def _pack(values: np.ndarray | pd.DataFrame) -> str:
     """Return numbers as 16-bit integers in base64, little end first."""
-    whole = np.clip(np.rint(values), -_FULL, _FULL).astype("<i2")
+    whole = np.clip(np.rint(np.asarray(values)), -_FULL, _FULL).astype("<i2")
     return base64.b64encode(whole.tobytes()).decode()
 
 
