@@ -143,7 +143,7 @@ def locked(store: Path) -> Iterator[None]:
         If another run works in the folder.
     """
     store.mkdir(parents=True, exist_ok=True)
-    with (store / ".lock").open("w") as file:
+    with (store / ".lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
