@@ -193,11 +193,14 @@ def _least_squares(recorded: pd.DataFrame) -> tuple[str, float, str]:
 
 def _heads(chapter: Chapter) -> tuple[str, float, str]:
     scores, data = _head_scores(chapter)
-    found = compare_methods(scores, "cnn_2d", "cnn_1d")
-    gain = found["difference"]
-    text = f"2-D minus 1-D at equal weights: r {gain}, better on {found['share_won']:.0%}"
-    share = float(gain.low > 0) if gain.n >= 3 else np.nan
-    return text, share, data
+    readings = {"shared": "cnn_2d", "separable": "cnn_2d_separable"}
+    texts, tests = [], []
+    for name in [name for name, method in readings.items() if method in set(scores["method"])]:
+        found = compare_methods(scores, readings[name], "cnn_1d")
+        gain = found["difference"]
+        texts.append(f"2-D ({name}) r {gain}, better on {found['share_won']:.0%}")
+        tests.append(gain.low > 0 if gain.n >= 3 else np.nan)
+    return "2-D minus 1-D at equal weights: " + "; ".join(texts), float(np.mean(tests)), data
 
 
 def _waves(chapter: Chapter, own: str) -> tuple[str, float, str]:

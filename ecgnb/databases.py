@@ -11,6 +11,7 @@ from ecgnb.catalogue import Database as Database
 from ecgnb.diagnoses import CONDITIONS as CONDITIONS
 from ecgnb.diagnoses import OTHER as OTHER
 from ecgnb.diagnoses import condition_of as condition_of
+from ecgnb.labels import ORIGINS as ORIGINS
 from ecgnb.labels import TWADB_FROM_PTBDB as TWADB_FROM_PTBDB
 from ecgnb.labels import label_record as label_record
 from ecgnb.labels import patient_of_twadb as patient_of_twadb

@@ -5,18 +5,19 @@ are described under one method, so differences between groups mean more than sin
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import signal as sps
-from scipy.fft import irfft, next_fast_len, rfft
 
 from ecgnb.beats import align_beats, average_beat, find_peaks, wave_masks
 from ecgnb.databases import load_database
-from ecgnb.leads import LEADS, independent_signals, limb_lead_error
+from ecgnb.labels import SYNTHETIC_SHARE
+from ecgnb.leads import FRANK_LEADS, LEADS, independent_signals, limb_lead_error
+from ecgnb.matching import match_records
 from ecgnb.preprocessing import fill_missing, filter_signals, resample_signals
 from ecgnb.records import Record
 
@@ -44,13 +45,44 @@ def list_records(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def list_quality(records: Iterable[Record]) -> pd.DataFrame:
-    """Return one row for each record and lead: shares missing, flat, saturated, beyond 20 mV."""
+    """Return one row for each record and lead: shares missing, flat, saturated, beyond 20 mV.
+
+    Column `kind` tells the 12 `standard` leads from the `Frank` leads.
+    """
+    kinds = {True: "Frank", False: "standard"}
     rows = [
-        {"record": record.name, "database": record.database, **asdict(row)}
+        {
+            "record": record.name,
+            "database": record.database,
+            "kind": kinds[row.lead in FRANK_LEADS],
+        }
+        | asdict(row)
         for record in records
         for row in record.quality
     ]
     return pd.DataFrame(rows)
+
+
+def summarise_origins(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each origin in a table of `describe_records`.
+
+    Columns `records` and their `share`; `of_rank_3`, how many hold three independent leads only;
+    `in_doubt`, how many of them contradict the origin that the header tells; the medians of
+    `beyond_3` (energy beyond three directions), `rr_ms` and `qrs_ms`.
+    """
+    rank_3 = table["share_beyond_3"] < SYNTHETIC_SHARE
+    in_doubt = rank_3 != (table["origin"] == "synthetic")
+    groups = table.assign(rank_3=rank_3, in_doubt=in_doubt).groupby("origin")
+    summary = groups.agg(
+        records=("record", "size"),
+        of_rank_3=("rank_3", "sum"),
+        in_doubt=("in_doubt", "sum"),
+        beyond_3=("share_beyond_3", "median"),
+        rr_ms=("rr_ms", "median"),
+        qrs_ms=("qrs_ms", "median"),
+    )
+    summary.insert(1, "share", summary["records"] / len(table))
+    return summary
 
 
 def singular_shares(signals: np.ndarray) -> np.ndarray:
@@ -199,59 +231,3 @@ def write_description(data: Path | str, folder: Path | str) -> tuple[Path, Path]
         table.to_csv(partial, index=False, float_format="%.4g")
         partial.replace(path)
     return paths[0], paths[1]
-
-
-def match_records(
-    records: Sequence[Record], others: Sequence[Record], *, template_s: float = 10.0
-) -> pd.DataFrame:
-    """Return for each record the other one that holds its middle `template_s`, if any could.
-
-    Columns `record`, `other`, `correlation` (over the 8 independent leads together, at 100 Hz and
-    1-25 Hz) and `shift_s`, where in the other one the piece begins. The same recording gives a
-    correlation near 1; two recordings of one person stay clearly below.
-
-    Parameters
-    ----------
-    records, others
-        Records of any sampling rates; an other one shorter than the piece is passed over.
-    template_s
-        Length of the piece, s.
-    """
-    rate = 100.0
-    n_piece = round(template_s * rate)
-    courses = [(other.name, _slow_course(other, rate)) for other in others]
-    courses = [(name, course) for name, course in courses if course.shape[-1] >= n_piece]
-    longest = max((course.shape[-1] for _, course in courses), default=2)
-    n_fast = 2 * next_fast_len((longest + 1) // 2, real=True)  # an even length
-    spectra = [(name, rfft(course, n_fast), course) for name, course in courses]
-    rows = []
-    for record in records:
-        course = _slow_course(record, rate)
-        first = max((course.shape[-1] - n_piece) // 2, 0)
-        piece = course[:, first : first + n_piece]
-        spectrum = np.conj(rfft(piece, n_fast)) / np.linalg.norm(piece)
-        best = max(
-            ((*_best_fit(spectrum, *other, n_piece), name) for name, *other in spectra),
-            default=(np.nan, 0, ""),
-        )
-        rows.append((record.name, best[2], best[0], best[1] / rate))
-    return pd.DataFrame(rows, columns=["record", "other", "correlation", "shift_s"])
-
-
-def _slow_course(record: Record, rate: float) -> np.ndarray:
-    """Return the 8 independent leads `(8, time)` between 1 and 25 Hz at a low rate."""
-    signals = independent_signals(fill_missing(record.signals))
-    signals = signals - np.median(signals, axis=-1, keepdims=True)
-    slow = resample_signals(signals, record.sampling_rate, rate)
-    return filter_signals(slow, rate, low_hz=1.0, high_hz=25.0)
-
-
-def _best_fit(
-    piece_spectrum: np.ndarray, spectrum: np.ndarray, course: np.ndarray, n_piece: int
-) -> tuple[float, int]:
-    """Return the largest correlation of a piece with any stretch of a course, and its start."""
-    product = irfft((spectrum * piece_spectrum).sum(axis=0), 2 * (spectrum.shape[-1] - 1))
-    total = np.concatenate([[0.0], np.cumsum(np.square(course).sum(axis=0))])
-    energy = total[n_piece:] - total[:-n_piece]
-    fit = product[: energy.size] / np.sqrt(np.maximum(energy, np.finfo(float).tiny))
-    return float(fit.max()), int(fit.argmax())

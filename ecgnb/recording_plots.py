@@ -111,7 +111,7 @@ def plot_beat_steps(
     """Return panels with one lead between two times after each step, samples as dots."""
     for axes, step in zip(panels, steps, strict=True):
         times_s, course = step.cut(lead, start_s, stop_s)
-        axes.plot(times_s, course, ".-", color="#0072B2", linewidth=0.8, markersize=2)
+        axes.plot(times_s, course, ".-", color=COLOURS[0], linewidth=0.8, markersize=2)
         axes.set(title=step.name, xlabel="time / s", ylabel=f"lead {lead} / {step.unit}")
     return panels
 
@@ -218,6 +218,7 @@ def plot_truth(axes: Axes, simulated: Simulated, *, beat: int, lead: str) -> Axe
     usual = course - truth.abnormality[row, inside]
     axes.plot(times_s, usual, "--", color=GROUP_COLOURS[1], linewidth=1.2, label="without")
     axes.set(ylabel=f"lead {lead} / mV")
+    axes.margins(y=0.2)  # room for the names of the waves
     return axes
 
 

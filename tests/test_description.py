@@ -21,11 +21,12 @@ from ecgnb.description import (
     describe_records,
     list_quality,
     list_records,
-    match_records,
     singular_shares,
+    summarise_origins,
     write_description,
 )
 from ecgnb.leads import derive_leads
+from ecgnb.matching import match_records, name_known
 from ecgnb.preprocessing import prepare_record, resample_signals
 from ecgnb.records import read_record, write_record
 from ecgnb.simulate import SimulationOptions, simulate_record, write_cohort
@@ -101,6 +102,11 @@ def test_a_resampled_copy_is_matched_and_another_record_of_the_person_is_not():
     assert match_records([copy], [second])["correlation"].iloc[0] < 0.95
 
 
+def test_the_pairs_that_the_labels_know_are_named_and_the_best_come_first():
+    matches = pd.DataFrame({"record": ["twa06", "twa11"], "correlation": [0.2, 0.98]})
+    assert list(name_known(matches)["known"]) == ["s0178lre", ""]
+
+
 def test_without_a_long_enough_record_nothing_is_matched(healthy):
     short = replace(healthy.record, signals=healthy.record.signals[:, :1000])
     assert np.isnan(match_records([healthy.record], [short])["correlation"].iloc[0])
@@ -114,6 +120,17 @@ def test_a_comparison_has_a_legend_entry_for_each_group_and_labelled_axes(name, 
     axes = getattr(recording_plots, name)(Figure().subplots(), {"one": table, "two": table})
     assert axes.get_legend_handles_labels()[1] == ["one", "two"]
     assert axes.get_ylabel()
+
+
+def test_origins_are_counted_and_one_that_its_rank_contradicts_is_in_doubt(table):
+    rows = pd.concat([table, table, table[:1]]).assign(origin=["a"] * 3 + ["synthetic"] * 2)
+    rows["share_beyond_3"] = [0.01, 0.02, 1e-7, 1e-7, 0.03]
+    summary = summarise_origins(rows)
+    assert list(summary.index) == ["a", "synthetic"]
+    assert list(summary["records"]) == [3, 2]
+    assert list(summary["share"]) == [0.6, 0.4]
+    assert list(summary["of_rank_3"]) == [1, 1]
+    assert list(summary["in_doubt"]) == [1, 1]
 
 
 def test_the_rank_figure_has_a_row_for_each_origin(table):
