@@ -241,7 +241,7 @@ def _write_tables(out: Path, tasks: Mapping[Path, tuple[str, str, int]]) -> RunS
         for file in done:
             table = read_table(cost_file(file)).astype({"cpu_s": float, "wall_s": float})
             costs.append((table["cpu_s"].sum(), table["wall_s"].sum()))
-            yield as_csv(table, header=len(costs) == 1, digits=6)
+            yield as_csv(table, header=len(costs) == 1, digits=4)
 
     pack = compressed if out.suffix == ".gz" else iter
     write_chunks(out, pack(scores()))
