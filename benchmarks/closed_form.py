@@ -65,7 +65,7 @@ def main() -> None:
         "132 Ridge fits, penalty told": lambda: separate_fits(prepared, penalties),
         "moments and one eigendecomposition an input": lambda: ours(prepared),
     }
-    result = compare(arms, n_round=5)
+    result = compare(arms, n_round=3)
     print_comparison(f"lagged ridge of record {prepared.record.name}", result)
     print(f"  largest difference of the predictions {difference:.1e} (scaled units)")
 

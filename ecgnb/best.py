@@ -17,7 +17,7 @@ from ecgnb.leads import LEADS
 from ecgnb.linear import lag_moments, solve_ridge
 from ecgnb.neighbours import NeighbourModel, fit_neighbours, predict_held_out
 from ecgnb.preprocessing import Prepared
-from ecgnb.training import FitOptions, History, fit
+from ecgnb.training import FitOptions, History, fit, fitting_device
 
 N_LEAD = len(LEADS)
 ALL_INPUTS = tuple(range(N_LEAD))
@@ -136,8 +136,10 @@ def fit_corrector(
         Which leads the rows of `channels` were computed from.
     """
     torch.manual_seed(seed)
-    model = Corrector(channels[0].shape[1], options.width)
-    given = torch.eye(N_LEAD)[list(inputs)]
+    device = fitting_device()
+    model = Corrector(channels[0].shape[1], options.width).to(device)
+    channels, targets = (tuple(x.to(device) for x in parts) for parts in (channels, targets))
+    given = torch.eye(N_LEAD, device=device)[list(inputs)]
     hidden = 1 - given
     n_time = min(options.n_time, targets[0].shape[-1])
     last = targets[0].shape[-1] - n_time
@@ -160,7 +162,8 @@ def fit_corrector(
 
     fit_options = FitOptions(options.n_step, options.learning_rate, check_every=50, seed=seed)
     history = fit(model, draw, loss, validate=validate, options=fit_options)
-    return model, choose_share(model, channels[1], targets[1], given), history
+    share = choose_share(model, channels[1], targets[1], given)
+    return model.cpu(), share.cpu(), history
 
 
 def correction(model: Corrector, channels: Tensor, given: Tensor) -> Tensor:
@@ -175,7 +178,7 @@ def choose_share(model: Corrector, channels: Tensor, targets: Tensor, given: Ten
     """Return the share of the correction `(input, lead)` with the least validation error."""
     error, added = start_of(channels) - targets, correction(model, channels, given)
     errors = [(error + share * added).square().mean(dim=-1) for share in _SHRINKAGES]
-    return torch.tensor(_SHRINKAGES)[torch.stack(errors).argmin(dim=0)]
+    return torch.tensor(_SHRINKAGES, device=error.device)[torch.stack(errors).argmin(dim=0)]
 
 
 @dataclass(frozen=True)

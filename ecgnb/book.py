@@ -160,9 +160,7 @@ def tidy(path: Path, page: Page) -> None:
     """Take run times out of an executed notebook, show the parameters, name the condition."""
     notebook = nbformat.read(path, as_version=4)
     if "condition" in page.parameters:
-        title = page.parameters["condition"].capitalize()
-        text = notebook.cells[0].source.replace("# Look at one condition", f"# {title}", 1)
-        notebook.cells[0].source = text
+        name_condition(notebook, page.parameters["condition"])
     notebook.metadata.pop("papermill", None)
     for number, cell in enumerate(notebook.cells):
         for key in ("papermill", "execution"):
@@ -178,6 +176,22 @@ def tidy(path: Path, page: Page) -> None:
             cell.metadata.tags = [*tags, "remove-cell"]
         cell.setdefault("id", f"cell-{number}")
     nbformat.write(notebook, path)
+
+
+def name_condition(notebook: nbformat.NotebookNode, condition: str) -> None:
+    """Give a copy of the condition template its own title, label and names of figures."""
+    slug = condition_slug(condition).replace("_", "-")
+    first = notebook.cells[0]
+    first.source = first.source.replace(
+        "# Look at one condition", f"# {condition.capitalize()}", 1
+    )
+    first.source = first.source.replace("(ch-condition)=", f"(ch-condition-{slug})=", 1)
+    for cell in notebook.cells:
+        figure = cell.metadata.get("mystnb", {}).get("figure", {})
+        if "name" in figure:
+            figure["name"] = figure["name"].replace("fig-condition", f"fig-{slug}")
+        if cell.cell_type == "markdown":
+            cell.source = cell.source.replace("{numref}`fig-condition", f"{{numref}}`fig-{slug}")
 
 
 def render(build: Build) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from ecgnb.metrics import score_pairs
 from ecgnb.preprocessing import Prepared
 
 FitPredict = Callable[[Prepared, int], np.ndarray]
+Fit = Callable[[Prepared, int], object]
 _RIDGE_REACH_S = 0.1
 
 
@@ -20,23 +22,25 @@ _RIDGE_REACH_S = 0.1
 class Method:
     """A rung of the ladder: its name in tables and on pages, and how it predicts a test part.
 
-    `fit_predict(prepared, seed)` gives scaled predictions `(input, lead, time)`.
+    `fit_predict(prepared, seed)` gives scaled predictions `(input, lead, time)`. A closed form
+    fits its input leads apart, by `fit(prepared, lead)`.
     """
 
     name: str
     title: str
     fit_predict: FitPredict
     is_network: bool = False
+    fit: Fit | None = None
 
 
-def _for_each_input(fit: Callable[[Prepared, int], object]) -> FitPredict:
+def _closed_form(name: str, title: str, fit: Fit) -> Method:
     """Return a method that fits one model per input lead and predicts the test part."""
 
     def fit_predict(prepared: Prepared, seed: int) -> np.ndarray:
-        rows = [fit(prepared, lead).predict(prepared.test[lead]) for lead in range(len(LEADS))]
+        rows = [_predict_one(fit, prepared, lead) for lead in range(len(LEADS))]
         return np.stack(rows).astype(np.float32)
 
-    return fit_predict
+    return Method(name, title, fit_predict, fit=fit)
 
 
 def _line(prepared: Prepared, lead: int, *, intercept: bool) -> linear.LagModel:
@@ -53,30 +57,24 @@ def fit_lagged_ridge(
 
 
 _LADDER = (
-    Method("mean", "training mean", _for_each_input(lambda p, lead: linear.fit_mean(p.train))),
-    Method(
+    _closed_form("mean", "training mean", lambda p, lead: linear.fit_mean(p.train)),
+    _closed_form(
         "line_through_origin",
         "least squares through the origin",
-        _for_each_input(lambda p, lead: _line(p, lead, intercept=False)),
+        lambda p, lead: _line(p, lead, intercept=False),
     ),
-    Method(
+    _closed_form(
         "least_squares",
         "least squares with intercept",
-        _for_each_input(lambda p, lead: _line(p, lead, intercept=True)),
+        lambda p, lead: _line(p, lead, intercept=True),
     ),
-    Method("lagged_ridge", "lagged ridge, ±100 ms", _for_each_input(fit_lagged_ridge)),
-    Method("average_beat", "average beat", _for_each_input(templates.fit_average_beat)),
-    Method(
-        "average_beat_ridge",
-        "average beat + residual ridge",
-        _for_each_input(templates.fit_beat_ridge),
-    ),
-    Method(
+    _closed_form("lagged_ridge", "lagged ridge, ±100 ms", fit_lagged_ridge),
+    _closed_form("average_beat", "average beat", templates.fit_average_beat),
+    _closed_form("average_beat_ridge", "average beat + residual ridge", templates.fit_beat_ridge),
+    _closed_form(
         "neighbours",
         "nearest neighbours in lag space",
-        _for_each_input(
-            lambda p, lead: neighbours.fit_neighbours(p.train[lead], p.train, p.sampling_rate)
-        ),
+        lambda p, lead: neighbours.fit_neighbours(p.train[lead], p.train, p.sampling_rate),
     ),
     Method("cnn_1d", "CNN, 1-D head", networks.predict_1d, is_network=True),
     Method("cnn_2d", "CNN, 2-D head", networks.predict_2d, is_network=True),
@@ -92,10 +90,42 @@ METHODS = {method.name: method for method in _LADDER}
 CLOSED_FORMS = tuple(method.name for method in _LADDER if not method.is_network)
 
 
+def fit_and_time(
+    prepared: Prepared, method: str, *, seed: int = 0
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Return predictions `(input, lead, time)` and what they cost, a row per input lead.
+
+    Columns `input_lead, cpu_s, wall_s`: to fit and to predict the test part. Networks serve or
+    train their 12 input leads together: each lead is given a twelfth.
+    """
+    chosen, leads = METHODS[method], range(len(LEADS))
+    if chosen.fit is None:
+        predictions, *cost = _timed(lambda: chosen.fit_predict(prepared, seed))
+        costs = [np.divide(cost, len(LEADS))] * len(LEADS)
+    else:
+        work = [partial(_predict_one, chosen.fit, prepared, lead) for lead in leads]
+        rows, *costs = zip(*map(_timed, work), strict=True)
+        predictions, costs = np.stack(rows).astype(np.float32), np.transpose(costs)
+    table = pd.DataFrame(costs, columns=["cpu_s", "wall_s"])
+    table.insert(0, "input_lead", LEADS)
+    return predictions, table
+
+
+def _predict_one(fit: Fit, prepared: Prepared, lead: int) -> np.ndarray:
+    return fit(prepared, lead).predict(prepared.test[lead])
+
+
+def _timed(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, float, float]:
+    """Return what `work` gives, the CPU seconds and the wall seconds that it took."""
+    cpu_s, wall_s = time.process_time(), time.perf_counter()
+    found = work()
+    return found, time.process_time() - cpu_s, time.perf_counter() - wall_s
+
+
 def score_method(
     prepared: Prepared, method: str, *, seed: int = 0, average_beat: np.ndarray | None = None
-) -> tuple[pd.DataFrame, np.ndarray, float]:
-    """Return scores per pair, predictions `(input, lead, time)` and CPU seconds of one method.
+) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame]:
+    """Return scores per pair, predictions `(input, lead, time)` and costs of one method.
 
     Parameters
     ----------
@@ -108,9 +138,7 @@ def score_method(
     """
     if average_beat is None:
         average_beat = METHODS["average_beat"].fit_predict(prepared, 0)
-    started = time.process_time()
-    predictions = METHODS[method].fit_predict(prepared, seed)
-    cpu_s = time.process_time() - started
+    predictions, costs = fit_and_time(prepared, method, seed=seed)
     scores = score_pairs(prepared.test, predictions, prepared.scaling, average_beat=average_beat)
     labels = prepared.record
     scores.insert(0, "database", labels.database)
@@ -118,4 +146,9 @@ def score_method(
     scores.insert(2, "origin", labels.origin)
     scores.insert(5, "method", method)
     scores.insert(6, "seed", seed)
-    return scores, predictions, cpu_s
+    costs = costs.assign(record=labels.name, method=method, seed=seed)
+    return (
+        scores,
+        predictions,
+        costs[["record", "input_lead", "method", "seed", "cpu_s", "wall_s"]],
+    )

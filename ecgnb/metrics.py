@@ -190,3 +190,22 @@ def compare_methods(
         "difference": bootstrap_mean(difference.to_numpy(), n_bootstrap=n_bootstrap),
         "share_won": float((sign * difference > 0).mean()),
     }
+
+
+def compare_by_origin(table: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
+    """Return `compare_methods` on all records and on those of each origin, for r and MSE.
+
+    Columns: `origin`, `n_record`, then for each score the mean difference, its interval `_low`,
+    `_high` and, as `_won`, the share of records on which `first` is better.
+    """
+    groups = {"all": table} | dict(list(table.groupby("origin", sort=False)))
+    rows = []
+    for origin, group in groups.items():
+        row = {"origin": origin, "n_record": group["record"].nunique()}
+        for score in ("r", "mse"):
+            found = compare_methods(group, first, second, score=score)
+            gain = found["difference"]
+            row |= {score: gain.value, f"{score}_low": gain.low, f"{score}_high": gain.high}
+            row[f"{score}_won"] = found["share_won"]
+        rows.append(row)
+    return pd.DataFrame(rows)

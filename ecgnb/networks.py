@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from ecgnb.leads import LEADS
 from ecgnb.preprocessing import Prepared, make_windows
-from ecgnb.training import FitOptions, History, fit
+from ecgnb.training import FitOptions, History, draw_windows, fit, fitting_device
 
 HEADS = ("1d", "2d_shared", "2d_separable")
 N_TIME = 256
@@ -155,27 +155,24 @@ def fit_windows(
     summed, so that each network gets its own gradient.
     """
     torch.manual_seed(seed)
+    device = fitting_device()
     width = matched_width(options.head, options.n_weight, n_time=options.n_time)
-    model = StackedCnn(_N_LEAD, options.head, width, n_time=options.n_time)
-    train, check = torch.from_numpy(train), torch.from_numpy(check)
-    hidden = 1 - torch.eye(_N_LEAD)
+    model = StackedCnn(_N_LEAD, options.head, width, n_time=options.n_time).to(device)
+    train, check = (torch.from_numpy(part).to(device) for part in (train, check))
+    hidden = 1 - torch.eye(_N_LEAD, device=device)
 
     def errors(model: StackedCnn, windows: Tensor) -> Tensor:
         squared = (model(windows) - windows.unsqueeze(1)).square().mean(dim=(0, 3))
         return (squared * hidden).sum(dim=1) / hidden.sum(dim=1)
 
-    def draw(generator: torch.Generator) -> tuple[Tensor]:
-        rows = torch.randint(train.shape[0], (options.batch_size,), generator=generator)
-        return (train.index_select(0, rows),)
-
     history = fit(
         model,
-        draw,
+        draw_windows((train,), options.batch_size),
         lambda model, windows: {"reconstruction": errors(model, windows).sum()},
         validate=lambda model: errors(model, check),
         options=FitOptions(options.n_step, options.learning_rate, check_every=25, seed=seed),
     )
-    return model, history
+    return model.cpu(), history
 
 
 def predict_windows(model: StackedCnn, signals: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ The sums over time that a lagged fit needs simply add up over records, so that l
 out means subtracting that person's sums: every fit costs one small solve.
 """
 
-import gzip
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from operator import add
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from ecgnb.databases import find_records, label_record, patient_of_twadb, read_records
 from ecgnb.leads import DOWER_INVERSE, KORS, LEADS, frank_from_leads
@@ -25,9 +23,10 @@ from ecgnb.preprocessing import (
     filter_signals,
     prepare_record,
 )
+from ecgnb.progress import follow
 from ecgnb.records import Record, read_record
 from ecgnb.runs import record_paths
-from ecgnb.tasks import write_bytes
+from ecgnb.tasks import write_table
 from ecgnb.templates import fit_average_beat
 
 REACHES_S = {"population_line": 0.0, "population_ridge": 0.1}
@@ -68,7 +67,7 @@ def score_population(records: Sequence[Prepared]) -> Iterator[pd.DataFrame]:
         method: [part_moments(one, reach_s) for one in records]
         for method, reach_s in REACHES_S.items()
     }
-    for one, person in zip(tqdm(records, desc="records", disable=None), people, strict=True):
+    for one, person in zip(follow(records, len(records), "records"), people, strict=True):
         beat = np.stack(
             [fit_average_beat(one, lead).predict(one.test[lead]) for lead in range(len(LEADS))]
         )
@@ -89,10 +88,7 @@ def run_population(
         for path in record_paths(folder, None)
     ]
     table = pd.concat(score_population(records), ignore_index=True)
-    content = table.to_csv(index=False, float_format="%.5g").encode()
-    write_bytes(
-        Path(out), gzip.compress(content, mtime=0) if Path(out).suffix == ".gz" else content
-    )
+    write_table(Path(out), table, digits=5)
     return table
 
 
@@ -121,6 +117,8 @@ def run_frank(folder: Path | str, out: Path | str) -> pd.DataFrame:
     scored = [
         score_frank(one) for one in read if isinstance(one, Record) and one.frank is not None
     ]
+    if not scored:
+        raise FileNotFoundError("no record of ptbdb with Frank leads in the folder")
     table = pd.concat(scored, ignore_index=True)
     table.to_csv(out, index=False, float_format="%.4g")
     return table

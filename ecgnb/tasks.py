@@ -1,10 +1,12 @@
 """Results as files that are whole or absent: written aside, moved, checked by SHA-256."""
 
+import gzip
 import hashlib
 import io
 import os
 import tempfile
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -12,18 +14,31 @@ import pandas as pd
 
 def write_bytes(path: Path, content: bytes) -> Path:
     """Return `path` after writing `content` and its SHA-256 beside it, each at one stroke."""
+    return write_chunks(path, (content,))
+
+
+def write_chunks(path: Path, chunks: Iterable[bytes]) -> Path:
+    """Return `path` after writing chunks one by one, and their SHA-256 beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256(content).hexdigest()
-    for target, data in ((path, content), (checksum_path(path), f"{digest}\n".encode())):
-        descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            Path(partial).replace(target)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
+    digest = _replace(path, chunks)
+    _replace(checksum_path(path), (f"{digest}\n".encode(),))
     return path
+
+
+def _replace(path: Path, chunks: Iterable[bytes]) -> str:
+    """Write a file aside, move it into place and return its SHA-256."""
+    digest = hashlib.sha256()
+    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+                digest.update(chunk)
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+    return digest.hexdigest()
 
 
 def checksum_path(path: Path) -> Path:
@@ -40,9 +55,10 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def write_table(path: Path, table: pd.DataFrame) -> Path:
-    """Return `path` after writing a table as CSV with 6 significant digits."""
-    return write_bytes(path, table.to_csv(index=False, float_format="%.6g").encode())
+def write_table(path: Path, table: pd.DataFrame, *, digits: int = 6) -> Path:
+    """Return `path` after writing a table as CSV, compressed if its name ends in `.gz`."""
+    content = table.to_csv(index=False, float_format=f"%.{digits}g").encode()
+    return write_bytes(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -55,10 +71,27 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     if not is_whole(path):
         raise ValueError(f"{path.name} is absent, cut or changed; remove it and run again")
-    return pd.read_csv(io.BytesIO(path.read_bytes()), keep_default_na=True)
+    content = path.read_bytes()
+    content = gzip.decompress(content) if path.suffix == ".gz" else content
+    return pd.read_csv(io.BytesIO(content), keep_default_na=True)
 
 
 def record_failure(path: Path, error: BaseException) -> None:
     """Write the exception of a task beside where its result would be."""
     text = "".join(traceback.format_exception(error))
     write_bytes(path.with_suffix(".error.txt"), text.encode())
+
+
+def failure_of(path: Path) -> str:
+    """Return the last line of what `record_failure` wrote, or that nothing is known."""
+    try:
+        return path.with_suffix(".error.txt").read_text().strip().splitlines()[-1]
+    except (OSError, IndexError):
+        return "it did not finish"
+
+
+def forget_failure(path: Path) -> None:
+    """Remove what an earlier failure of a task left."""
+    failure = path.with_suffix(".error.txt")
+    for file in (failure, checksum_path(failure)):
+        file.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """One fit loop for every network of the book, also for many personal models at once."""
 
 import ctypes
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -90,7 +91,7 @@ def fit(
         if step % options.check_every == 0 or step == options.n_step:
             model.eval()
             with torch.no_grad():
-                error = validate(model).detach().reshape(-1)
+                error = validate(model).detach().reshape(-1).cpu()
             keeper.offer(error, step)
             history.step.append(step)
             history.cpu_s_at.append(time.process_time() - started)
@@ -110,7 +111,8 @@ def _step(
 ) -> dict[str, Tensor]:
     """Return the loss terms of one step taken by the optimiser."""
     model.train()
-    with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
+    device = next(model.parameters()).device
+    with torch.autocast(device.type, torch.bfloat16, enabled=options.bf16):
         terms = loss(model, *batch)
     optimiser.zero_grad(set_to_none=True)
     torch.stack(list(terms.values())).sum().backward()
@@ -156,6 +158,15 @@ class _BestState:
                 now.copy_(kept)
 
 
+def fitting_device() -> torch.device:
+    """Return where to fit: CUDA if there is a card, else the CPU; `ECGNB_DEVICE` overrules.
+
+    Fitted networks come back to the CPU.
+    """
+    found = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(os.environ.get("ECGNB_DEVICE") or found)
+
+
 def one_thread() -> None:
     """Give this process one thread and keep glibc from returning large blocks.
 
@@ -179,7 +190,7 @@ def draw_windows(
 
     def draw(generator: torch.Generator) -> Batch:
         rows = torch.randint(n_window, (batch_size,), generator=generator)
-        return tuple(part.index_select(0, rows) for part in windows)
+        return tuple(part.index_select(0, rows.to(part.device)) for part in windows)
 
     return draw
 

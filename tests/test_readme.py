@@ -21,7 +21,9 @@ CI = (ROOT / ".ci/run").read_text()
 def commands():
     text = (ROOT / "README.md").read_text()
     blocks = re.findall(r"^```(?:sh)?\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-    lines = [line.split("  #")[0].split(" #")[0].strip() for b in blocks for line in b.splitlines()]
+    lines = [
+        line.split("  #")[0].split(" #")[0].strip() for b in blocks for line in b.splitlines()
+    ]
     return [line for line in lines if line]
 
 
@@ -91,14 +93,24 @@ def tested(name, *needles):
     return check
 
 
+def runs_in(name):
+    """The tests of the command line call this command with these options."""
+
+    def check(command, _):
+        text = (ROOT / "tests" / name).read_text()
+        wanted = [command.split()[1], *re.findall(r"--[a-z-]+", command)]
+        assert [word for word in wanted if not re.search(rf"(?<![\w-]){word}\b", text)] == []
+
+    return check
+
+
 PROOFS = (
     (r"make book DATA=physionet PROFILE=paper", prints_what_it_would_do),
     (r"make (book|test|lint|pdf)( .*)?", in_ci),
     (r"make serve", tested("test_publish.py", "serving.make_server")),
     (r"jupyter lab book/", opens_jupyter),
     (r"ecgnb check .*", runs),
-    (r"ecgnb fetch .*", tested("test_interrupted_fetch.py", '"fetch"')),
-    (r"ecgnb run reconstruction .*", tested("test_cli.py", '"run"', '"reconstruction"')),
+    (r"ecgnb (fetch|fit|reconstruct|run|book) .*", runs_in("test_cli.py")),
 )
 
 
