@@ -83,7 +83,7 @@ def runs(command, cohort):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def tested(name, *needles):
+def proven_by(name, *needles):
     """Another test runs the command; its file must still say so."""
 
     def check(command, _):
@@ -107,7 +107,7 @@ def runs_in(name):
 PROOFS = (
     (r"make book DATA=physionet PROFILE=paper", prints_what_it_would_do),
     (r"make (book|test|lint|pdf)( .*)?", in_ci),
-    (r"make serve", tested("test_publish.py", "serving.make_server")),
+    (r"make serve", proven_by("test_publish.py", "serving.make_server")),
     (r"jupyter lab book/", opens_jupyter),
     (r"ecgnb check .*", runs),
     (r"ecgnb (fetch|fit|reconstruct|run|book) .*", runs_in("test_cli.py")),
@@ -119,6 +119,12 @@ def test_a_command_of_the_readme_is_proven(command, cohort):
     proof = next((proof for pattern, proof in PROOFS if re.fullmatch(pattern, command)), None)
     assert proof is not None, f"say in PROOFS how {command!r} is run"
     proof(command, cohort)
+
+
+def test_the_readme_cites_this_version():
+    import ecgnb
+
+    assert f"version = {{{ecgnb.__version__}}}" in (ROOT / "README.md").read_text()
 
 
 def test_the_readme_has_commands():
