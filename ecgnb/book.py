@@ -16,7 +16,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from ecgnb.databases import CONDITIONS, condition_of, condition_slug, data_folder, find_records
 from ecgnb.headers import HeaderError, parse_header
-from ecgnb.publish import chapter_facts, repair_page, write_config
+from ecgnb.publish import chapter_facts, repair_page, write_config, write_pdf
 from ecgnb.report import ROOT, label_of
 
 BOOK, BUILD = ROOT / "book", ROOT / "build"
@@ -206,6 +206,28 @@ def render(build: Build) -> None:
         page.write_text(repair_page(page.read_text()))
     print(f"  {'HTML':<42}{time.monotonic() - started:6.1f} s", flush=True)
     print(f"\nThe book is at {(build.html / 'index.html').relative_to(ROOT)}", flush=True)
+
+
+def print_book(build: Build) -> None:
+    """Render all chapters as one page, and that page as a PDF where there is a Chromium."""
+    stage = stage_sources(build)
+    site = BUILD / f"site-{build.label}"
+    run_sphinx(stage, site, "singlehtml")
+    target = BUILD / ("print" if build.label == "simulated" else "print-real")
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(site / "_build" / "singlehtml", target)
+    page = target / "index.html"
+    page.write_text(repair_page(page.read_text()))
+    print(f"The book on one page is at {page.relative_to(ROOT)}", flush=True)
+    pdf = write_pdf(page, target / "ecgnb.pdf")
+    told = f"As PDF: {pdf.relative_to(ROOT)}" if pdf else "No PDF: Chromium is not installed"
+    print(told, flush=True)
+
+
+def check_links(build: Build) -> None:
+    """Ask for every external link of the book; a broken one stops with its page and line."""
+    run_sphinx(stage_sources(build), BUILD / "linkcheck", "linkcheck")
+    print("Every external link answered.", flush=True)
 
 
 def stage_sources(build: Build) -> Path:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -130,3 +131,16 @@ def write_config(source: Path, target: Path, facts: dict[str, str]) -> None:
         config.pop("launch_buttons", None)
         config.pop("repository", None)
     target.write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+def write_pdf(page: Path, target: Path) -> Path | None:
+    """Return `target` after printing a page to it with Chromium, None where there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    browser = next((found for found in map(shutil.which, names) if found), None)
+    if browser is None:
+        return None
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]
+    # time for the scripts of the page, in the page's own clock
+    options += ["--virtual-time-budget=20000", f"--print-to-pdf={target}"]
+    subprocess.run([browser, *options, page.as_uri()], capture_output=True, check=True)
+    return target

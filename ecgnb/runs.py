@@ -143,7 +143,7 @@ def locked(store: Path) -> Iterator[None]:
         If another run works in the folder.
     """
     store.mkdir(parents=True, exist_ok=True)
-    with (store / ".lock").open("w") as file:
+    with (store / ".lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -241,7 +241,7 @@ def _write_tables(out: Path, tasks: Mapping[Path, tuple[str, str, int]]) -> RunS
         for file in done:
             table = read_table(cost_file(file)).astype({"cpu_s": float, "wall_s": float})
             costs.append((table["cpu_s"].sum(), table["wall_s"].sum()))
-            yield as_csv(table, header=len(costs) == 1, digits=6)
+            yield as_csv(table, header=len(costs) == 1, digits=4)
 
     pack = compressed if out.suffix == ".gz" else iter
     write_chunks(out, pack(scores()))

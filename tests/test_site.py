@@ -229,6 +229,17 @@ def test_a_launch_button_leads_to_a_notebook_that_exists(site):
             assert not found or (ROOT / found[1]).is_file(), link
 
 
+@pytest.mark.skipif(not (ROOT / "build/print").is_dir(), reason="run `make pdf` first")
+def test_the_book_for_print_holds_every_chapter():
+    page = (ROOT / "build/print/index.html").read_text()
+    for title in re.findall(r"<title>(.*?) &#8212;", "".join(p.read_text()[:3000] for p in PAGES)):
+        if title not in {"Index", "Search"}:
+            assert f">{title}<" in page, title
+    pdf = ROOT / "build/print/ecgnb.pdf"
+    if BROWSER:
+        assert len(re.findall(rb"/Type\s*/Page\b", pdf.read_bytes())) > 30
+
+
 @each_site
 def test_pages_of_a_simulated_run_say_so(site):
     word = "Real recordings" if site.name.endswith("real") else "Simulated data"
