@@ -9,7 +9,7 @@ import base64
 import html
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,6 +18,7 @@ from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 from ecgnb import plotting
+from ecgnb.attribution import ATTRIBUTIONS
 from ecgnb.experiments import METHODS
 from ecgnb.leads import LEADS, lead_index
 from ecgnb.preprocessing import Prepared, prepare_record
@@ -110,41 +111,51 @@ def _score_still(matrix: pd.DataFrame, truth: np.ndarray, guess: np.ndarray, pai
     return figure
 
 
-def show_relevance(maps: pd.DataFrame, *, group: str, lead: str = "V2") -> None:
+def show_relevance(groups: Mapping[str, pd.DataFrame], *, lead: str = "V2") -> None:
     """Display maps of relevance by lead and time; choosing a lead shows its beat under the map.
 
     Parameters
     ----------
-    maps
-        Rows of `lead` and `time_s` (0 is the R peak) with `beat_mv` and a column per method, as
-        `condition_folds.explain_group` gives them.
-    group
-        Whose maps these are, for the words of the image.
+    groups
+        For each name of a group, rows of `lead` and `time_s` (0 is the R peak) with `beat_mv` and
+        a column per method, as `condition_folds.explain_group` gives them.
     lead
         The lead that is drawn first.
     """
-    methods = [n for n in maps if n not in {"lead", "time_s", "beat_mv", "n_patient"}]
-    tables = {
-        name: maps.pivot(index="lead", columns="time_s", values=name).reindex(LEADS)
-        for name in (*methods, "beat_mv")
-    }
-    times = tables["beat_mv"].columns.to_numpy()
-    limits = [float(np.abs(tables[name]).to_numpy().max()) or 1.0 for name in methods]
-    packed = [_pack(_FULL / end * tables[n]) for n, end in zip(methods, limits, strict=True)]
+    tables = {name: _tables(maps) for name, maps in groups.items()}
+    first, *_ = tables.values()
+    times = first["beat_mv"].columns.to_numpy()
+    methods = [name for name in first if name != "beat_mv"]
     data = {
         "leads": LEADS, "start": LEADS.index(lead), "times": np.round(times, 4).tolist(),
-        "limits": limits, "relevance": packed, "beat": _pack(1000 * tables["beat_mv"]),
+        "beats": [_pack(1000 * found["beat_mv"]) for found in tables.values()],
+        "maps": [[_scaled(found[name]) for name in methods] for found in tables.values()],
         "colours": _DIVERGING,
     }  # fmt: skip
     place = int(np.abs(times).argmin())
     slider = (
         f'<label>Time <input type="range" min="0" max="{len(times) - 1}" value="{place}"></label>'
     )
-    controls = _choice("Method", methods) + _choice("Lead", LEADS) + slider
-    says = f"Map of relevance by lead and time for {group}. " + " ".join(
-        f"{name} is largest in {_where(tables[name])}." for name in methods
+    choices = {"Group": tuple(groups), "Method": methods, "Lead": LEADS}
+    controls = "".join(_choice(label, names) for label, names in choices.items()) + slider
+    says = f"Maps of relevance by lead and time. First, {next(iter(groups))}: " + "; ".join(
+        f"{name} is largest in {_where(first[name])}" for name in methods
     )
-    _show("relevance-map", _relevance_still(tables, lead), says, controls, data)
+    _show("relevance-map", _relevance_still(first, lead), f"{says}.", controls, data)
+
+
+def _tables(maps: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the beat and each map as a table lead x time."""
+    named = [name for name in maps if name == "beat_mv" or name in ATTRIBUTIONS]
+    return {
+        name: maps.pivot(index="lead", columns="time_s", values=name).reindex(LEADS)
+        for name in named
+    }
+
+
+def _scaled(table: pd.DataFrame) -> dict[str, str | float]:
+    limit = float(np.abs(table).to_numpy().max()) or 1.0
+    return {"limit": limit, "values": _pack(_FULL / limit * table)}
 
 
 def _where(table: pd.DataFrame) -> str:

@@ -161,7 +161,9 @@ def test_a_caption_reads_alone(path):
     for name, caption in figures_of(path):
         assert caption.endswith("."), name
         assert len(caption.split()) >= 10, name
-        assert not re.search(r"\b(see (the )?text|this page|(as|shown|seen) (above|below))\b", caption), name
+        assert not re.search(
+            r"\b(see (the )?text|this page|(as|shown|seen) (above|below))\b", caption
+        ), name
 
 
 @each_chapter

@@ -44,7 +44,8 @@ def shown():
     maps["beat_mv"] = np.ravel(np.linspace(0, 1, 64) * np.arange(12)[:, None] / 7)
     maps = maps.assign(**{"Grad-CAM": 0.0, "integrated gradients": 0.1}, n_patient=3)
     maps.loc[(maps["lead"] == "V2") & (maps["time_s"] == times[30]), "Grad-CAM"] = -0.5
-    interactive.show_relevance(maps, group="a <test> group")
+    other = maps.assign(**{"Grad-CAM": 0.25})
+    interactive.show_relevance({"a <test> group": maps, "another": other})
     monkeypatch.undo()
     return dict(zip(("score-map", "relevance-map"), texts, strict=True)), scores
 
@@ -82,11 +83,12 @@ def test_the_image_says_in_words_where_the_map_is_largest(shown):
     text = shown[0]["relevance-map"]
     alternative = re.search(r'<img class="ecgnb-still" alt="([^"]+)"', text)[1]
     assert "a &lt;test&gt; group" in alternative
-    assert "Grad-CAM is largest in lead V2 at +0.08 s." in alternative
-    values = unpack(data_of(text)["relevance"][0]).reshape(12, 64)
+    assert "Grad-CAM is largest in lead V2 at +0.08 s;" in alternative
+    found = data_of(text)["maps"][0]
+    values = unpack(found[0]["values"]).reshape(12, 64)
     assert values[7, 30] == -32000
     assert np.count_nonzero(values) == 1
-    assert data_of(text)["limits"] == [0.5, 0.1]
+    assert [each["limit"] for each in found] == [0.5, 0.1]
 
 
 def test_the_shared_script_is_the_published_build_and_lies_once_in_the_project():
@@ -166,10 +168,15 @@ def test_the_readout_of_a_relevance_map_gives_lead_time_and_value(browser, site)
         page.keyboard.press("ArrowRight")
     said = page.locator(".ecgnb-readout").text_content()
     assert said == "V2 at 0.080 s: relevance -0.50, voltage 0.48 mV."
-    page.locator("select").first.focus()
+    page.locator("select").nth(1).focus()
     page.keyboard.type("integrated")
     said = page.locator(".ecgnb-readout").text_content()
     assert said == "V2 at 0.080 s: relevance 0.10, voltage 0.48 mV."
+    page.keyboard.press("Home")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.type("another")
+    said = page.locator(".ecgnb-readout").text_content()
+    assert said == "V2 at 0.080 s: relevance 0.25, voltage 0.48 mV."
     assert page.problems == []
     page.close()
 

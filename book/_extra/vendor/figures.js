@@ -120,14 +120,12 @@
 
   // ---- lead x time relevance: the beat of the chosen lead, value at the chosen time -----------
   function relevanceMap(root, data, Plotly) {
-    const [method, lead] = root.querySelectorAll("select");
+    const [group, method, lead] = root.querySelectorAll("select");
     const moment = root.querySelector("input"), readout = root.querySelector(".ecgnb-readout");
     const map = root.querySelector(".ecgnb-map"), trace = root.querySelector(".ecgnb-trace");
     const seconds = data.times, n = seconds.length, last = n - 1;
     const rows = (array, unit) =>
       data.leads.map((_, row) => Array.from(array.subarray(row * n, (row + 1) * n), (v) => v * unit));
-    const maps = data.relevance.map((text, place) => rows(unpack(text), data.limits[place] / 32000));
-    const beats = rows(unpack(data.beat), 0.001);
     const layout = look({
       height: 380,
       xaxis: { title: { text: "time after the R peak / s" }, fixedrange: true },
@@ -137,7 +135,9 @@
     const edge = half + half / last;
 
     function show() {
-      const chosen = Number(method.value), values = maps[chosen], limit = data.limits[chosen];
+      const { limit, values: packed } = data.maps[Number(group.value)][Number(method.value)];
+      const values = rows(unpack(packed), limit / 32000);
+      const beats = rows(unpack(data.beats[Number(group.value)]), 0.001);
       const row = Number(lead.value), place = Number(moment.value), at = seconds[place];
       const colours = { colorscale: data.colours };
       const cells = {
@@ -164,10 +164,10 @@
         `${data.leads[row]} at ${at.toFixed(3)} s: relevance ${values[row][place].toPrecision(2)}, ` +
         `voltage ${beats[row][place].toFixed(2)} mV.`;
       moment.setAttribute("aria-valuetext", `${at.toFixed(3)} s`);
-      trace.setAttribute("aria-label", `Average beat in lead ${data.leads[row]}. ${readout.textContent}`);
+      trace.setAttribute("aria-label", `${group.selectedOptions[0].text}: average beat in lead ${data.leads[row]}. ${readout.textContent}`);
     }
     lead.value = String(data.start);
-    for (const control of [method, lead]) control.addEventListener("change", show);
+    for (const control of [group, method, lead]) control.addEventListener("change", show);
     moment.addEventListener("input", show);
     show();
     map.on("plotly_click", (event) => {
