@@ -2,13 +2,12 @@
 
 Run `ECGNB_DATA=folder OMP_NUM_THREADS=1 python benchmarks/expectation.py [METHOD] [N_RECORD]`.
 Each record of twadb is calibrated on its first 60 % and reconstructed from V2 after a gap of 1 s.
-The achieved r compares the reconstruction, written as WFDB and read again, with the recording. A
-method's rows replace those of an earlier run.
+The achieved r compares the reconstruction, written as WFDB and read again, with the recording. It
+resumes; a method's rows replace those of an earlier run.
 """
 
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,28 +15,28 @@ import pandas as pd
 
 from ecgnb.databases import data_folder, find_records, label_record
 from ecgnb.leads import LEADS
-from ecgnb.personal import clean_input, fit_personal, reconstruct, score_leads
+from ecgnb.personal import (
+    clean_input,
+    fit_personal,
+    only_lead,
+    reconstruct,
+    score_leads,
+    split_recording,
+)
 from ecgnb.records import Record, RecordError, read_record, write_record
+from ecgnb.tasks import is_whole, read_table, write_table
 from ecgnb.training import one_thread
 
 PATH = Path(__file__).parents[1] / "results" / "expectation.csv"
-LEAD, SHARE, GAP_S, GAIN = "V2", 0.6, 1.0, 2000.0
-
-
-def cut(record: Record) -> tuple[Record, Record]:
-    """Return the calibration and the rest of a record."""
-    end = int(SHARE * record.n_time)
-    start = end + round(GAP_S * record.sampling_rate)
-    rest = replace(record, signals=record.signals[:, start:])
-    return replace(record, signals=record.signals[:, :end]), rest
+STORE = Path(__file__).parents[1] / "build" / "expectation"
+LEAD, GAIN = "V2", 2000.0
 
 
 def score_record(record: Record, method: str) -> pd.DataFrame:
     """Return expected and achieved scores of each lead, and the largest round-trip error."""
-    calibration, rest = cut(record)
+    calibration, rest = split_recording(record)
     model = fit_personal(calibration, LEAD, method=method)
-    alone = replace(rest, signals=rest.signals[[LEADS.index(LEAD)]], leads=(LEAD,))
-    made = reconstruct(alone, model, name="made")
+    made = reconstruct(only_lead(rest, LEAD), model, name="made")
     with tempfile.TemporaryDirectory() as folder:
         again = read_record(write_record(made, folder, adc_gain=GAIN))
     truth = np.stack([clean_input(rest, lead, model.options) for lead in LEADS])
@@ -53,14 +52,17 @@ def score_record(record: Record, method: str) -> pd.DataFrame:
 def main(method: str = "neighbours", n_record: str = "1000") -> None:
     """Print the differences after writing them."""
     one_thread()
-    tables = []
+    files = []
     for path in find_records(data_folder(), "twadb")[: int(n_record)]:
-        record = label_record(read_record(path), path, "twadb")
+        files.append(STORE / f"{path.stem}--{method}.csv")
+        if is_whole(files[-1]):
+            continue
         try:
-            tables.append(score_record(record, method))
+            record = label_record(read_record(path), path, "twadb")
+            write_table(files[-1], score_record(record, method))
         except RecordError as error:
             print(error, flush=True)
-    table = pd.concat(tables, ignore_index=True)
+    table = pd.concat([read_table(file) for file in files if is_whole(file)], ignore_index=True)
     if PATH.is_file():
         before = pd.read_csv(PATH)
         table = pd.concat([before[before["method"] != method], table], ignore_index=True)

@@ -1,24 +1,23 @@
 """Where a VAE looks: Grad-CAM (Selvaraju et al. 2017) and integrated gradients on 12-lead beats.
 
-A VAE has no class, so the scalar that is explained must be said: see `TARGETS`.
+A VAE has no class, so the scalar that is explained must be said: see `declare_targets`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import torch
 from captum.attr import IntegratedGradients, LayerGradCam
 from torch import Tensor
 from torch.nn import functional
 
-from ecgnb.beats import WAVES, wave_masks
 from ecgnb.leads import LEADS
-from ecgnb.metrics import Estimate, bootstrap_mean
-from ecgnb.vae import BEFORE, SAMPLING_RATE, Vae, WindowSet, elbo_terms
+from ecgnb.vae import Vae, elbo_terms
 
 Target = Callable[[Vae, Tensor], Tensor]
+TARGETS = ("latent_norm", "top_latent", "negative_elbo", "error_V2", "error_T")
+ATTRIBUTIONS = ("Grad-CAM", "Grad-CAM rectified", "integrated gradients")
 
 
 def latent_norm(model: Vae, windows: Tensor) -> Tensor:
@@ -42,12 +41,40 @@ def lead_error(model: Vae, windows: Tensor, *, lead: int, place: slice = slice(N
     return error.square().sum(dim=1)
 
 
-TARGETS: dict[str, Target] = {
-    "latent_norm": latent_norm,
-    "first_latent": partial(one_latent, latent=0),
-    "negative_elbo": negative_elbo,
-    "error_V2": partial(lead_error, lead=LEADS.index("V2")),
-}
+def masked_error(model: Vae, windows: Tensor, *, mask: np.ndarray) -> Tensor:
+    """Return the squared reconstruction error `(window,)` where a mask is true.
+
+    The mask is `(lead, time)`, `(time,)` or, one for each window, `(window, lead, time)`. More
+    windows than masks take the masks in turn, as integrated gradients need.
+    """
+    weights = torch.from_numpy(np.asarray(mask, dtype=np.float32))
+    if weights.ndim == 3:
+        weights = weights.repeat(len(windows) // len(weights), 1, 1)
+    return ((model(windows) - windows).square() * weights).sum(dim=(1, 2))
+
+
+def declare_targets(masks: dict[str, np.ndarray], *, latent: int) -> dict[str, Target]:
+    """Return the five targets of the book by the names in `TARGETS`.
+
+    The norm of the latent means, one of them, the negative evidence lower bound, the error of
+    lead V2, and the error of the T wave in all leads.
+
+    Parameters
+    ----------
+    masks
+        Where the waves lie; without a T wave its target is the error of the QRS complex.
+    latent
+        Number of the latent that stands for one.
+    """
+    wave = masks["T"] if masks["T"].any() else masks["QRS"]
+    targets = (
+        latent_norm,
+        partial(one_latent, latent=latent),
+        negative_elbo,
+        partial(lead_error, lead=LEADS.index("V2")),
+        partial(masked_error, mask=wave),
+    )
+    return dict(zip(TARGETS, targets, strict=True))
 
 
 def grad_cam(
@@ -80,14 +107,14 @@ def grad_cam(
 def integrated_gradients(
     model: Vae, windows: np.ndarray, target: Target, *, baseline: np.ndarray, n_step: int = 16
 ) -> np.ndarray:
-    """Return integrated gradients `(window, lead, time)` from a baseline beat `(lead, time)`.
+    """Return integrated gradients `(window, lead, time)` from a baseline, one beat or one each.
 
     Sundararajan et al. (2017); the sum of a map is the change of the target along the path.
     """
     tensor = torch.from_numpy(np.ascontiguousarray(windows))
-    start = torch.from_numpy(np.ascontiguousarray(baseline, dtype=np.float32))[None]
+    start = np.broadcast_to(np.asarray(baseline, dtype=np.float32), windows.shape)
     explainer = IntegratedGradients(partial(target, model))
-    maps = explainer.attribute(tensor, start.expand_as(tensor), n_steps=n_step)
+    maps = explainer.attribute(tensor, torch.from_numpy(start.copy()), n_steps=n_step)
     return maps.detach().numpy().astype(np.float32)
 
 
@@ -104,55 +131,21 @@ def patient_maps(maps: np.ndarray, patients: np.ndarray) -> tuple[np.ndarray, np
     return np.stack([maps[patients == name].mean(axis=0) for name in names]), names
 
 
-def lead_shares(maps: np.ndarray) -> np.ndarray:
-    """Return the share of the absolute relevance in each lead `(patient, lead)`."""
-    size = np.abs(maps).sum(axis=2)
-    return size / np.maximum(size.sum(axis=1, keepdims=True), 1e-12)
-
-
-def wave_shares(maps: np.ndarray, masks: dict[str, np.ndarray]) -> np.ndarray:
-    """Return the share of the absolute relevance in each wave `(patient, wave)`."""
-    size = np.stack([np.abs(maps[..., masks[wave]]).sum(axis=(1, 2)) for wave in WAVES], axis=1)
-    return size / np.maximum(size.sum(axis=1, keepdims=True), 1e-12)
-
-
-def waves_of(windows: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the masks of the waves on the median of windows `(window, lead, time)`."""
-    return wave_masks(np.median(windows, axis=0), SAMPLING_RATE, BEFORE)
-
-
-def share_table(shares: np.ndarray, names: Sequence[str], *, n_bootstrap: int) -> pd.DataFrame:
-    """Return mean share with its interval over patients, one row per lead or wave.
-
-    Parameters
-    ----------
-    shares
-        `(patient, name)`.
-    """
-    rows = [bootstrap_mean(column, n_bootstrap=n_bootstrap) for column in shares.T]
-    return pd.DataFrame(
-        [{"name": name} | _columns(row) for name, row in zip(names, rows, strict=True)]
-    )
-
-
-def _columns(estimate: Estimate) -> dict[str, float]:
-    return {
-        "share": estimate.value,
-        "share_low": estimate.low,
-        "share_high": estimate.high,
-        "n_patient": estimate.n,
-    }
-
-
-def wave_density(shares: np.ndarray, masks: dict[str, np.ndarray]) -> np.ndarray:
-    """Return relevance per ms in each wave `(patient, wave)`; 1 is the mean of the window."""
-    lengths = np.array([masks[wave].mean() for wave in WAVES])
-    return np.divide(shares, lengths, out=np.full_like(shares, np.nan), where=lengths > 0)
-
-
 def explain(
-    model: Vae, data: WindowSet, factor: np.ndarray, target: str, *, layer: str = "first"
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean Grad-CAM map of each patient `(patient, lead, time)` and their names."""
-    maps = grad_cam(model, data.scaled(factor), TARGETS[target], layer=layer)
-    return patient_maps(maps, data.patients)
+    model: Vae,
+    windows: np.ndarray,
+    target: Target,
+    *,
+    attribution: str = "Grad-CAM",
+    baseline: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return maps `(window, lead, time)` by one of `ATTRIBUTIONS`.
+
+    Integrated gradients start at `baseline` `(lead, time)`, by default the mean of the windows;
+    the rectified form of Grad-CAM keeps what adds to the target.
+    """
+    if attribution == "integrated gradients":
+        start = windows.mean(axis=0) if baseline is None else baseline
+        return integrated_gradients(model, windows, target, baseline=start)
+    maps = grad_cam(model, windows, target)
+    return np.maximum(maps, 0) if attribution == "Grad-CAM rectified" else maps

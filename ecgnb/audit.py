@@ -3,14 +3,19 @@
 import copy
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy import stats
 from torch import nn
 
-from ecgnb.attribution import Target, grad_cam, integrated_gradients, lead_error
+from ecgnb.attribution import Target, explain
+from ecgnb.leads import LEADS
+from ecgnb.pointing import AUDITED, point_at_bump, point_at_wave
+from ecgnb.shares import lead_shares
 from ecgnb.vae import Vae, reconstruct
 
 LAYERS = ("to_latent", "encode_linear", "hidden", "second", "first")
+NEAR = ("V2", "V3", "V4")
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
@@ -37,18 +42,27 @@ def randomise_layers(model: Vae, *, seed: int = 0) -> list[tuple[str, Vae]]:
 
 
 def randomisation_test(
-    model: Vae, windows: np.ndarray, target: Target, *, seed: int = 0
+    model: Vae, windows: np.ndarray, target: Target, *, seed: int = 0, **how: object
 ) -> dict[str, float]:
-    """Return the rank correlation with the original mean map after each layer is randomised."""
-    original = grad_cam(model, windows, target).mean(axis=0)
+    """Return the rank correlation with the original mean map after each layer is randomised.
+
+    `how` goes to `attribution.explain`.
+    """
+    original = explain(model, windows, target, **how).mean(axis=0)
     return {
-        name: rank_correlation(original, grad_cam(other, windows, target).mean(axis=0))
+        name: rank_correlation(original, explain(other, windows, target, **how).mean(axis=0))
         for name, other in randomise_layers(model, seed=seed)
     }
 
 
 def permuted_leads(
-    model: Vae, windows: np.ndarray, target: Target, *, seed: int = 0
+    model: Vae,
+    windows: np.ndarray,
+    target: Target,
+    *,
+    attribution: str = "Grad-CAM",
+    baseline: np.ndarray | None = None,
+    seed: int = 0,
 ) -> dict[str, float]:
     """Return how the lead shares follow when the leads of the input change places.
 
@@ -56,8 +70,13 @@ def permuted_leads(
     without. A map of the signal follows the lead, a map of the row stays.
     """
     order = np.random.default_rng(seed).permutation(windows.shape[1])
-    plain = np.abs(grad_cam(model, windows, target)).sum(axis=(0, 2))
-    moved = np.abs(grad_cam(model, windows[:, order], target)).sum(axis=(0, 2))
+    start = windows.mean(axis=0) if baseline is None else baseline
+    plain, moved = (
+        np.abs(explain(model, each, target, attribution=attribution, baseline=begin)).sum(
+            axis=(0, 2)
+        )
+        for each, begin in ((windows, start), (windows[:, order], start[order]))
+    )
     back = np.empty_like(moved)
     back[order] = moved
     return {
@@ -72,10 +91,32 @@ def amplitude_agreement(maps: np.ndarray, windows: np.ndarray) -> float:
     return rank_correlation(relevance, np.abs(windows).sum(axis=(0, 2)))
 
 
-def deletion_curve(
-    model: Vae, windows: np.ndarray, order_by: np.ndarray, *, steps: int = 8
+def equal_gains(windows: np.ndarray) -> np.ndarray:
+    """Return gains `(lead, 1)` that bring all leads to the same mean absolute size."""
+    size = np.abs(windows).mean(axis=(0, 2))[:, None]
+    return (size.mean() / np.maximum(size, 1e-12)).astype(np.float32)
+
+
+def lead_ranks(maps: np.ndarray) -> dict[str, float]:
+    """Return the mean rank of V2, V3, V4 and the rank of aVL; 1 is the most relevant of 12."""
+    ranks = dict(zip(LEADS, stats.rankdata(-lead_shares(maps).mean(axis=0)), strict=True))
+    return {"near": float(np.mean([ranks[lead] for lead in NEAR])), "aVL": float(ranks["aVL"])}
+
+
+def exchange_curve(
+    model: Vae,
+    windows: np.ndarray,
+    importance: np.ndarray,
+    *,
+    baseline: np.ndarray | None = None,
+    n_step: int = 8,
+    insert: bool = False,
 ) -> np.ndarray:
-    """Return the rise of the reconstruction error `(step,)` as the top cells are set to the mean.
+    """Return how far the reconstruction moves `(step,)` as cells become those of another beat.
+
+    Mean squared distance from the reconstruction of the whole beat. Deletion starts at the beat
+    and takes the most important cells away, up to half of them; insertion starts at the mean
+    beat and puts them back, so a good order keeps its curve low.
 
     Parameters
     ----------
@@ -83,69 +124,116 @@ def deletion_curve(
         A fitted VAE.
     windows
         `(window, lead, time)`, scaled.
-    order_by
-        Importance `(lead, time)`; the largest goes first.
-    steps
-        Up to half of all cells, in equal steps.
+    importance
+        Of each cell, of the shape of the windows or `(lead, time)`.
+    baseline
+        What cells become, `(lead, time)`; by default the mean of the windows.
+    n_step
+        Equal steps up to half of all cells.
+    insert
+        True for insertion.
     """
-    ranks = np.argsort(-order_by.ravel())
-    mean = windows.mean(axis=0)
-    before = reconstruct(model, windows)
-    rises = []
-    for step in range(1, steps + 1):
-        gone = ranks[: int(len(ranks) * 0.5 * step / steps)]
-        changed = windows.reshape(len(windows), -1).copy()
-        changed[:, gone] = mean.ravel()[gone]
-        after = reconstruct(model, changed.reshape(windows.shape))
-        rises.append(float(np.square(after - before).mean()))
-    return np.array(rises)
+    flat = windows.reshape(len(windows), -1)
+    gone = windows.mean(axis=0) if baseline is None else baseline
+    mean = np.broadcast_to(gone.reshape(-1), flat.shape)
+    order = np.broadcast_to(importance, windows.shape).reshape(flat.shape).argsort(axis=1)[:, ::-1]
+    start, other = (mean, flat) if insert else (flat, mean)
+    whole = reconstruct(model, windows)
+    distances = []
+    for step in range(1, n_step + 1):
+        chosen = order[:, : int(flat.shape[1] * 0.5 * step / n_step)]
+        changed = start.copy()
+        np.put_along_axis(changed, chosen, np.take_along_axis(other, chosen, axis=1), axis=1)
+        moved = reconstruct(model, changed.reshape(windows.shape))
+        distances.append(float(np.square(moved - whole).mean()))
+    return np.array(distances)
 
 
-def inject_bump(
-    windows: np.ndarray, lead: int, centre: int, *, size: float = 0.6, width: float = 5.0
-) -> np.ndarray:
-    """Return windows with a Gaussian bump in one lead at one time: a known abnormality.
+def exchange_orders(maps: np.ndarray, windows: np.ndarray, *, seed: int = 0) -> dict:
+    """Return the orders that are compared: the map, plain amplitude, and at random."""
+    random = np.random.default_rng(seed).random(windows.shape)
+    return {"map": np.abs(maps), "amplitude": np.abs(windows), "random": random}
 
-    `width` is the standard deviation in samples, `size` in scaled units.
+
+def audit_map(
+    model: Vae, windows: np.ndarray, target: Target, *, attribution: str, baseline: np.ndarray
+) -> pd.DataFrame:
+    """Return the rows `test`, `number` of all checks of one target and attribution.
+
+    `deletion` is the area under the curve of the map over that of the other order, `insertion`
+    the area of the other order over that of the map: above 1 the map is the better order.
     """
-    changed = windows.copy()
-    times = np.arange(windows.shape[2])
-    changed[:, lead] += size * np.exp(-0.5 * ((times - centre) / width) ** 2)
-    return changed
+    how = {"attribution": attribution, "baseline": baseline}
+    gains = equal_gains(windows)
+    maps = explain(model, windows, target, **how)
+    equal_how = how | {"baseline": baseline * gains}
+    equal_maps = explain(model, windows * gains, target, **equal_how)
+    randomised = randomisation_test(model, windows, target, **how)
+    permuted = permuted_leads(model, windows, target, **how)
+    numbers = {f"randomised down to {name}": value for name, value in randomised.items()}
+    numbers |= {f"permuted leads, {name}": value for name, value in permuted.items()}
+    numbers["lead amplitude"] = amplitude_agreement(maps, windows)
+    for name, found in (("plain", maps), ("equal amplitude", equal_maps)):
+        numbers |= {f"rank of {lead}, {name}": rank for lead, rank in lead_ranks(found).items()}
+    numbers |= exchange_ratios(model, windows, maps, baseline=baseline)
+    return pd.DataFrame(numbers.items(), columns=["test", "number"])
 
 
-def peak_inside(maps: np.ndarray, lead: int, centre: int, *, reach: int = 15) -> np.ndarray:
-    """Return for each map `(lead, time)` whether its largest size lies in the true region."""
-    flat = np.abs(maps).reshape(len(maps), -1).argmax(axis=1)
-    rows, columns = np.unravel_index(flat, maps.shape[1:])
-    return (rows == lead) & (np.abs(columns - centre) <= reach)
-
-
-def pointing_test(
-    model: Vae, windows: np.ndarray, targets: dict[str, Target], *, n_case: int = 60, seed: int = 0
+def exchange_ratios(
+    model: Vae, windows: np.ndarray, maps: np.ndarray, *, baseline: np.ndarray
 ) -> dict[str, float]:
-    """Return for each way of explaining the share of maps that peak at an injected bump.
+    """Return how much better than amplitude and chance the map orders deletion and insertion."""
+    ratios = {}
+    for insert in (False, True):
+        areas = {
+            name: exchange_curve(model, windows, order, baseline=baseline, insert=insert).sum()
+            for name, order in exchange_orders(maps, windows).items()
+        }
+        for other in ("random", "amplitude"):
+            ratio = float(areas["map"] / areas[other])
+            name = f"{'insertion' if insert else 'deletion'} against {other}"
+            ratios[name] = 1 / ratio if insert else ratio
+    return ratios
 
-    A bump is put into a random lead at a random time. The map of the changed window minus that of
-    the unchanged one should peak within ±60 ms in that lead. Every target is explained by
-    Grad-CAM on the first layer; the error of the lead itself also by integrated gradients from
-    the unchanged window.
+
+def audit_vae(
+    model: Vae,
+    windows: np.ndarray,
+    targets: dict[str, Target],
+    masks: dict[str, np.ndarray],
+    *,
+    baseline: np.ndarray | None = None,
+    n_case: int = 100,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return all checks of a VAE: a row per test, target and attribution with its number.
+
+    Parameters
+    ----------
+    model
+        A fitted VAE.
+    windows
+        `(window, lead, time)`, scaled; better those of people the VAE has not seen.
+    targets
+        From `attribution.declare_targets`.
+    masks
+        Where the waves lie.
+    baseline
+        The beat `(lead, time)` that integrated gradients start from and deleted cells become; by
+        default the mean of the windows.
+    n_case
+        Cases of each pointing test.
     """
-    generator = np.random.default_rng(seed)
-    hits: dict[str, list[bool]] = {}
-    for _ in range(n_case):
-        window = windows[generator.integers(len(windows))][None]
-        lead = int(generator.integers(windows.shape[1]))
-        centre = int(generator.integers(40, windows.shape[2] - 40))
-        changed = inject_bump(window, lead, centre)
-
-        def own_error(model: Vae, x: torch.Tensor, lead: int = lead) -> torch.Tensor:
-            return lead_error(model, x, lead=lead)
-
-        for name, target in (targets | {"error of the lead": own_error}).items():
-            maps = grad_cam(model, changed, target) - grad_cam(model, window, target)
-            hits.setdefault(f"Grad-CAM, {name}", []).append(bool(peak_inside(maps, lead, centre)))
-        maps = integrated_gradients(model, changed, own_error, baseline=window[0])
-        hit = bool(peak_inside(maps, lead, centre))
-        hits.setdefault("integrated gradients, error of the lead", []).append(hit)
-    return {name: float(np.mean(found)) for name, found in hits.items()}
+    start = windows.mean(axis=0) if baseline is None else baseline
+    tables = [
+        audit_map(model, windows, target, attribution=attribution, baseline=start).assign(
+            target=name, attribution=attribution
+        )
+        for name, target in targets.items()
+        for attribution in AUDITED
+    ]
+    bump = point_at_bump(model, windows, targets, n_case=n_case, seed=seed)
+    wave = point_at_wave(model, windows, masks, baseline=start, n_case=n_case, seed=seed)
+    tables += [bump.assign(test="points at a bump"), wave.assign(test="points at a wave")]
+    table = pd.concat(tables, ignore_index=True)
+    return table[["test", "target", "attribution", "number"]]

@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ecgnb.databases import find_records, label_record
+from ecgnb.databases import find_records
 from ecgnb.preprocessing import (
     CACHE_VERSION,
     Prepared,
@@ -62,7 +62,7 @@ def prepare_file(
     options = options or PreprocessingOptions()
 
     def make() -> Prepared:
-        record = label_record(read_record(path), path, database)
+        record = read_record(path, database=database)
         try:
             return prepare_record(record, options)
         except ValueError as error:

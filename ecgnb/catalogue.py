@@ -29,6 +29,8 @@ _CHALLENGE_LEFT_OUT = (
     "the validation and test sets: they were never published",
     "records without one of the 12 leads or with a damaged header: refused one by one",
     "conditions beyond the first disease of `Dx`: one condition a record is used",
+    "nothing twice: the sources `ptb` and `st_petersburg_incart` hold ptbdb and the recordings "
+    "behind part of twadb, so never test with one what was trained on the other",
 )
 
 

@@ -1,13 +1,14 @@
 """What `ecgnb check` tells of a folder: counts, what cannot be used, what is left out."""
 
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from ecgnb.databases import DATABASES, database_folder, find_records, read_records
+from ecgnb.databases import DATABASES, find_records, read_records
 from ecgnb.records import RecordError
+
+OTHER_DATABASE = "(no database)"
 
 
 @dataclass
@@ -29,6 +30,25 @@ class Checked:
         groups = table.groupby(["database", "origin", "condition"])["patient"]
         return groups.agg(records="size", patients="nunique").reset_index()
 
+    def add(self, paths: list[Path], database: str) -> None:
+        """Read some records of a database and take note of each."""
+        for result in read_records(paths, database):
+            if isinstance(result, RecordError):
+                self.refused.append(str(result))
+                continue
+            self.notes += [f"{result.name}: {note}" for note in result.notes]
+            if result.condition.startswith("unknown"):
+                self.unknown[result.condition] = self.unknown.get(result.condition, 0) + 1
+            self.rows.append(
+                {
+                    "database": database or OTHER_DATABASE,
+                    "origin": result.origin or "not stated",
+                    "condition": result.condition or "not stated",
+                    "patient": result.patient,
+                    "record": result.name,
+                }
+            )
+
     def as_dict(self) -> dict[str, object]:
         """Return everything in a form that JSON can hold."""
         summary = {"usable": len(self.rows), "refused_count": len(self.refused)}
@@ -36,22 +56,17 @@ class Checked:
 
 
 def check_folder(folder: Path | str) -> Checked:
-    """Return what is in a folder, every record of every database read once and let go."""
-    checked, seen, unknown = Checked(), set(), Counter()
+    """Return what is in a folder, every record below it read once and let go.
+
+    Records that belong to no database of the catalogue are read as well, as `OTHER_DATABASE`.
+    """
+    checked, seen = Checked(), set()
     for name, database in DATABASES.items():
-        root = database_folder(folder, name)
-        if root is None or root.resolve() in seen:
-            continue
-        seen.add(root.resolve())
-        checked.left_out[name] = database.left_out
-        for result in read_records(find_records(folder, name), name):
-            if isinstance(result, RecordError):
-                checked.refused.append(str(result))
-                continue
-            checked.notes += [f"{result.name}: {note}" for note in result.notes]
-            unknown.update([result.condition] if result.condition.startswith("unknown") else [])
-            labels = {"origin": result.origin, "condition": result.condition or "not stated"}
-            row = {"database": name, **labels, "patient": result.patient, "record": result.name}
-            checked.rows.append(row)
-    checked.unknown = dict(unknown)
+        paths = [path for path in find_records(folder, name) if path.resolve() not in seen]
+        if paths:
+            checked.left_out[name] = database.left_out
+            checked.add(paths, name)
+            seen.update(path.resolve() for path in paths)
+    others = [path for path in Path(folder).rglob("*.hea") if path.resolve() not in seen]
+    checked.add(sorted(others), "")
     return checked

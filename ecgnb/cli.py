@@ -1,23 +1,35 @@
-"""The command line: `ecgnb fetch | simulate | check | run`."""
+"""The command line: `ecgnb fetch | simulate | check | fit | reconstruct | run | book`."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ecgnb.catalogue import DATABASES
+from ecgnb.cli_personal import fit, reconstruct
+from ecgnb.cli_run import run_app
+from ecgnb.console import BAD_USAGE, DATA_PROBLEM, AsJson, Reporting, fail, tell
+
+if TYPE_CHECKING:
+    from ecgnb.checking import Checked
 
 app = typer.Typer(
-    help="Twelve leads from one: data, experiments and the book.", no_args_is_help=True
+    cls=Reporting, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
-run_app = typer.Typer(help="Run an experiment on a folder of recordings.", no_args_is_help=True)
 app.add_typer(run_app, name="run")
 
 
-def fail(message: object, code: int = 1) -> typer.Exit:
-    """Return the exit that ends the program after its message is written to stderr."""
-    typer.echo(f"ecgnb: {message}", err=True)
-    return typer.Exit(code)
+@app.callback()
+def common(
+    debug: Annotated[bool, typer.Option("--debug", help="show where an error arose")] = False,
+) -> None:
+    """Twelve leads from one: data, personal models, experiments and the book.
+
+    Exit status: 0, 1 for a problem with data, 2 for bad usage.
+    """
 
 
 @app.command()
@@ -25,168 +37,124 @@ def fetch(
     databases: Annotated[list[str], typer.Argument(help="twadb, ptbdb, ...")],
     folder: Annotated[Path, typer.Option(help="where the databases go")] = Path("data/physionet"),
     base_url: Annotated[str, typer.Option(help="PhysioNet or a mirror")] = "",
-    jobs: Annotated[int, typer.Option(help="files at a time")] = 4,
-    timeout: Annotated[float, typer.Option(help="s without an answer")] = 30.0,
-    retries: Annotated[int, typer.Option(help="further tries for each file")] = 3,
+    jobs: Annotated[int, typer.Option(min=1, help="files at a time")] = 4,
+    timeout: Annotated[float, typer.Option(min=0.1, help="s without an answer")] = 30.0,
+    retries: Annotated[int, typer.Option(min=0, help="further tries for each file")] = 3,
+    as_json: AsJson = False,
 ) -> None:
-    """Download databases from PhysioNet. Example: ecgnb fetch twadb ptbdb."""
-    from ecgnb.fetching import BASE_URL, FetchError, fetch_database
+    """Download databases from PhysioNet.
 
+    Example: ecgnb fetch twadb ptbdb --folder data/physionet
+    """
+    from ecgnb.fetching import BASE_URL, fetch_database
+
+    unknown = [name for name in databases if name not in DATABASES]
+    if unknown:
+        raise fail(f"no database {unknown[0]!r}; there are {', '.join(DATABASES)}", BAD_USAGE)
+    found = {}
     for name in databases:
-        if name not in DATABASES:
-            raise fail(f"no database {name!r}; there are {', '.join(DATABASES)}", 2)
-        try:
-            root = fetch_database(
-                name,
-                folder,
-                base_url=base_url or BASE_URL,
-                jobs=jobs,
-                timeout_s=timeout,
-                retries=retries,
-            )
-        except (FetchError, OSError) as error:
-            raise fail(error) from None
-        typer.echo(f"{name} is in {root}")
+        found[name] = fetch_database(
+            name,
+            folder,
+            base_url=base_url or BASE_URL,
+            jobs=jobs,
+            timeout_s=timeout,
+            retries=retries,
+        )
+    text = "\n".join(f"{name} is in {root}" for name, root in found.items())
+    tell({"folders": found}, text, as_json=as_json)
 
 
 @app.command()
 def simulate(
     folder: Annotated[Path, typer.Argument(help="where the cohort goes")],
-    n_twadb: Annotated[int, typer.Option(help="records like twadb")] = 12,
-    n_patient: Annotated[int, typer.Option(help="patients of each condition")] = 10,
-    seed: Annotated[int, typer.Option(help="of all random draws")] = 0,
+    n_twadb: Annotated[int, typer.Option(min=0, help="records like twadb")] = 12,
+    n_patient: Annotated[int, typer.Option(min=0, help="patients of each condition")] = 10,
+    duration: Annotated[float, typer.Option(min=5, help="s, of records like twadb")] = 60.0,
+    seed: Annotated[int, typer.Option(min=0, help="of all random draws")] = 0,
+    as_json: AsJson = False,
 ) -> None:
-    """Write a simulated cohort as WFDB files. Example: ecgnb simulate cohort --seed 1."""
+    """Write a simulated cohort as WFDB files.
+
+    Example: ecgnb simulate cohort --n-twadb 20 --seed 1
+    """
     from ecgnb.simulate import write_cohort
 
-    try:
-        root = write_cohort(folder, n_twadb=n_twadb, n_patient=n_patient, seed=seed)
-    except (OSError, ValueError) as error:
-        raise fail(error) from None
-    typer.echo(f"the simulated cohort is in {root}")
+    root = write_cohort(
+        folder, n_twadb=n_twadb, n_patient=n_patient, duration_s=duration, seed=seed
+    )
+    tell({"folder": root}, f"the simulated cohort is in {root}", as_json=as_json)
 
 
 @app.command()
 def check(
-    folder: Annotated[Path, typer.Argument(help="a database or a mirror of several")],
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    folder: Annotated[
+        Path, typer.Argument(help="a database or a mirror of several", envvar="ECGNB_DATA")
+    ],
+    as_json: AsJson = False,
 ) -> None:
-    """Read every record; exit 1 if one cannot be used. Example: ecgnb check data/physionet."""
-    import json
+    """Read every record; exit 1 if one cannot be used.
 
+    Example: ecgnb check data/physionet
+    """
     from ecgnb.checking import check_folder
 
     checked = check_folder(folder)
     if not checked.rows and not checked.refused:
-        raise fail(f"no record of {', '.join(DATABASES)} in {folder}")
-    if as_json:
-        typer.echo(json.dumps(checked.as_dict(), indent=1))
-    else:
-        lines = [f"note: {note}" for note in checked.notes]
-        lines += [checked.counts().to_string(index=False)]
-        lines += [
-            f"left out of {name}: {what}"
-            for name, all_ in checked.left_out.items()
-            for what in all_
-        ]
-        lines += [f"{label}: {count} records" for label, count in checked.unknown.items()]
-        lines += [f"cannot be used: {error}" for error in checked.refused]
-        lines += [f"{len(checked.rows)} records can be used, {len(checked.refused)} cannot"]
-        typer.echo("\n".join(lines))
+        raise fail(f"no WFDB record below {folder}")
+    tell(checked.as_dict(), _lines(checked), as_json=as_json)
     if checked.refused:
-        raise typer.Exit(1)
+        raise typer.Exit(DATA_PROBLEM)
 
 
-@run_app.command()
-def reconstruction(
-    data: Annotated[Path, typer.Option(help="folder of 12-lead WFDB records")],
-    out: Annotated[Path, typer.Option(help="the table, .csv or .csv.gz")],
-    methods: Annotated[str, typer.Option(help="names, separated by commas")] = "",
-    records: Annotated[str, typer.Option(help="names, separated by commas")] = "",
-    jobs: Annotated[int, typer.Option(help="processes")] = 1,
+def _lines(checked: "Checked") -> str:
+    """Return the findings of a check, a line each."""
+    lines = [f"note: {note}" for note in checked.notes]
+    lines += [checked.counts().to_string(index=False)]
+    lines += [
+        f"left out of {name}: {what}" for name, all_ in checked.left_out.items() for what in all_
+    ]
+    lines += [f"{label}: {count} records" for label, count in checked.unknown.items()]
+    lines += [f"cannot be used: {error}" for error in checked.refused]
+    lines += [f"{len(checked.rows)} records can be used, {len(checked.refused)} cannot"]
+    return "\n".join(lines)
+
+
+app.command()(fit)
+app.command()(reconstruct)
+
+
+@app.command()
+def book(
+    profile: Annotated[str, typer.Option(help="smoke, demo or paper")] = "demo",
+    data: Annotated[str, typer.Option(help="folder with twadb and ptbdb")] = "",
+    page: Annotated[str, typer.Option(help="run only this page and what it needs")] = "",
+    jobs: Annotated[int, typer.Option(min=1, help="pages at a time")] = 2,
 ) -> None:
-    """Reconstruct 11 leads from each, by every method. It resumes when interrupted.
+    """Run the notebooks and build the site, from a copy of the project.
 
-    Example: ecgnb run reconstruction --data mirror --out out/table.csv --methods average_beat
+    Example: ecgnb book --profile smoke --page 02_preprocessing
     """
-    from ecgnb.experiments import METHODS
-    from ecgnb.metrics import summarise
-    from ecgnb.runs import run_reconstruction
+    from ecgnb.profiles import PROFILES
 
-    chosen = [name.strip() for name in methods.split(",") if name.strip()] or list(METHODS)
-    unknown = sorted(set(chosen) - set(METHODS))
-    if unknown:
-        raise fail(f"no method {', '.join(unknown)}; choose from {', '.join(METHODS)}", 2)
-    names = [name.strip() for name in records.split(",") if name.strip()] or None
-    try:
-        table = run_reconstruction(data, out, methods=chosen, records=names, jobs=jobs)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise fail(error) from None
-    shown = ["method", "n_record", "r_mean", "r_low", "r_high", "r_lowest", "mse_mean"]
-    typer.echo(summarise(table)[shown].round(4).to_string(index=False))
-    typer.echo(f"the table is {out}")
+    if profile not in PROFILES:
+        raise fail(f"no profile {profile!r}; there are {', '.join(PROFILES)}", BAD_USAGE)
+    if data and not Path(data).is_dir():
+        raise fail(f"{data} is no folder")
+    from ecgnb.book import Build, pages
+    from ecgnb.report import ROOT
 
-
-@run_app.command()
-def multiverse(
-    data: Annotated[Path, typer.Option(help="folder of 12-lead WFDB records")],
-    out: Annotated[Path, typer.Option(help="the table, .csv")],
-    records: Annotated[str, typer.Option(help="names, separated by commas")],
-    jobs: Annotated[int, typer.Option(help="processes")] = 1,
-) -> None:
-    """Repeat the paper's experiment under each choice it leaves open. It resumes.
-
-    Example: ecgnb run multiverse --data mirror --out out/multiverse.csv --records twa06,twa11
-    """
-    from ecgnb.multiverse import run_multiverse
-
-    names = [name.strip() for name in records.split(",") if name.strip()]
-    try:
-        table = run_multiverse(data, out, records=names, jobs=jobs)
-    except (OSError, ValueError) as error:
-        raise fail(error) from None
-    chosen = ["model", "band", "scaling", "split", "window_s"]
-    typer.echo(table.groupby(chosen)[["mse", "r"]].mean().round(3).to_string())
-    typer.echo(f"the table is {out}")
-
-
-@run_app.command()
-def population(
-    data: Annotated[Path, typer.Option(help="folder of 12-lead WFDB records")],
-    out: Annotated[Path, typer.Option(help="the table, .csv or .csv.gz")],
-) -> None:
-    """Reconstruct each record by fits on other people.
-
-    Example: ecgnb run population --data mirror --out out/population.csv.gz
-    """
-    from ecgnb.metrics import summarise
-    from ecgnb.population import run_population
-
-    try:
-        table = run_population(data, out)
-    except (OSError, ValueError) as error:
-        raise fail(error) from None
-    shown = ["method", "n_record", "r_mean", "r_low", "r_high", "r_lowest", "mse_mean"]
-    typer.echo(summarise(table)[shown].round(4).to_string(index=False))
-
-
-@run_app.command()
-def frank(
-    data: Annotated[Path, typer.Option(help="folder that holds ptbdb")],
-    out: Annotated[Path, typer.Option(help="the table, .csv")],
-) -> None:
-    """Compare the Frank leads of ptbdb with those that two published matrices give.
-
-    Example: ecgnb run frank --data mirror --out out/frank.csv
-    """
-    from ecgnb.population import run_frank
-
-    try:
-        table = run_frank(data, out)
-    except (OSError, ValueError) as error:
-        raise fail(error) from None
-    means = table.groupby(["method", "lead"])[["r", "rmse_mv"]].mean()
-    typer.echo(means.round(3).to_string())
+    if not (ROOT / "dodo.py").is_file():
+        raise fail("the book is built from a copy of the project, not from the package alone")
+    data = str(Path(data).resolve()) if data else ""
+    names = [one.name for one in pages(Build(profile, data))]
+    if page and page not in names:
+        raise fail(f"no page {page!r}; there are {', '.join(names)}", BAD_USAGE)
+    command = [sys.executable, "-m", "doit", "-n", str(jobs), "-P", "process"]
+    settings = {"PROFILE": profile, "DATA": data, "ECGNB_DATA": "", "OMP_NUM_THREADS": "1"}
+    command += [f"notebook:{page}"] if page else []
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | settings, check=False)
+    raise typer.Exit(DATA_PROBLEM if done.returncode else 0)
 
 
 def main() -> None:

@@ -5,17 +5,19 @@ are described under one method, so differences between groups mean more than sin
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import signal as sps
-from scipy.fft import irfft, next_fast_len, rfft
 
 from ecgnb.beats import align_beats, average_beat, find_peaks, wave_masks
-from ecgnb.leads import LEADS, independent_signals, limb_lead_error
+from ecgnb.databases import load_database
+from ecgnb.labels import SYNTHETIC_SHARE
+from ecgnb.leads import FRANK_LEADS, LEADS, independent_signals, limb_lead_error
+from ecgnb.matching import match_records
 from ecgnb.preprocessing import fill_missing, filter_signals, resample_signals
 from ecgnb.records import Record
 
@@ -43,13 +45,44 @@ def list_records(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def list_quality(records: Iterable[Record]) -> pd.DataFrame:
-    """Return one row for each record and lead: shares missing, flat, saturated, beyond 20 mV."""
+    """Return one row for each record and lead: shares missing, flat, saturated, beyond 20 mV.
+
+    Column `kind` tells the 12 `standard` leads from the `Frank` leads.
+    """
+    kinds = {True: "Frank", False: "standard"}
     rows = [
-        {"record": record.name, "database": record.database, **asdict(row)}
+        {
+            "record": record.name,
+            "database": record.database,
+            "kind": kinds[row.lead in FRANK_LEADS],
+        }
+        | asdict(row)
         for record in records
         for row in record.quality
     ]
     return pd.DataFrame(rows)
+
+
+def summarise_origins(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each origin in a table of `describe_records`.
+
+    Columns `records` and their `share`; `of_rank_3`, how many hold three independent leads only;
+    `in_doubt`, how many of them contradict the origin that the header tells; the medians of
+    `beyond_3` (energy beyond three directions), `rr_ms` and `qrs_ms`.
+    """
+    rank_3 = table["share_beyond_3"] < SYNTHETIC_SHARE
+    in_doubt = rank_3 != (table["origin"] == "synthetic")
+    groups = table.assign(rank_3=rank_3, in_doubt=in_doubt).groupby("origin")
+    summary = groups.agg(
+        records=("record", "size"),
+        of_rank_3=("rank_3", "sum"),
+        in_doubt=("in_doubt", "sum"),
+        beyond_3=("share_beyond_3", "median"),
+        rr_ms=("rr_ms", "median"),
+        qrs_ms=("qrs_ms", "median"),
+    )
+    summary.insert(1, "share", summary["records"] / len(table))
+    return summary
 
 
 def singular_shares(signals: np.ndarray) -> np.ndarray:
@@ -88,7 +121,8 @@ def beat_figures(signals: np.ndarray, sampling_rate: float) -> dict[str, float]:
     """Return sizes and intervals of the average beat: `qrs_mv_V2`, `t_mv_V2`, ..., `rr_ms`, ...
 
     The size of a wave in a lead is its range, mV (of the T wave: its value of largest size, with
-    its sign, from the level before the QRS complex). Without 3 beats, everything is NaN.
+    its sign, from the level before the QRS complex). PR is NaN without a P wave, everything
+    without 3 beats.
     """
     peaks = find_peaks(signals, sampling_rate)
     before, after = round(0.3 * sampling_rate), round(0.55 * sampling_rate)
@@ -101,10 +135,11 @@ def beat_figures(signals: np.ndarray, sampling_rate: float) -> dict[str, float]:
     start = int(qrs.argmax())
     level = beat[:, max(start - round(0.016 * sampling_rate), 0) : start + 1].mean(axis=1)
     rr_ms = 1000 * np.diff(peaks) / sampling_rate
-    ends = np.flatnonzero(t_wave)
+    ends, p_wave = np.flatnonzero(t_wave), masks["P"]
     figures = {
         "rr_ms": float(np.median(rr_ms)),
         "rr_variation_ms": float(np.median(np.abs(np.diff(rr_ms)))),
+        "pr_ms": 1000 * (start - int(p_wave.argmax())) / sampling_rate if p_wave.any() else np.nan,
         "qrs_ms": float(1000 * qrs.sum() / sampling_rate),
         "qt_ms": float(1000 * (ends[-1] + 1 - start) / sampling_rate) if ends.size else np.nan,
     }
@@ -151,8 +186,9 @@ def describe_records(records: Iterable[Record]) -> pd.DataFrame:
 def compare_descriptions(recorded: pd.DataFrame, simulated: pd.DataFrame) -> pd.DataFrame:
     """Return for each figure of both tables where the simulated median lies, one row a figure.
 
-    Columns `low`, `median`, `high` (10, 50 and 90 % of the recorded values), `simulated` (median)
-    and `inside`, whether it lies between low and high.
+    Columns `low`, `median`, `high` (10, 50 and 90 % of the recorded values), `simulated` (median),
+    `inside`, whether it lies between low and high, and `spread`, the simulated 10-90 % range over
+    the recorded one: below 1 where simulated people are more alike than recorded ones.
     """
     labels = ("duration", "limb_error")
     figures = [
@@ -164,72 +200,34 @@ def compare_descriptions(recorded: pd.DataFrame, simulated: pd.DataFrame) -> pd.
     table.columns = ["low", "median", "high"]
     table["simulated"] = simulated[figures].median()
     table["inside"] = table["simulated"].between(table["low"], table["high"])
+    low, high = simulated[figures].quantile([0.1, 0.9]).to_numpy()
+    table["spread"] = (high - low) / (table["high"] - table["low"])
     return table.rename_axis("figure").reset_index()
 
 
-def write_description(records: Iterable[Record], path: Path) -> Path:
-    """Return the path of a CSV file of `describe_records`, four digits a figure.
+def write_description(data: Path | str, folder: Path | str) -> tuple[Path, Path]:
+    """Return the paths of the two tables on real records that the book compares with.
 
-    The table that the book compares with is made by this function from the real records.
-    """
-    path = Path(path)
-    partial = path.with_suffix(".partial")
-    describe_records(records).to_csv(partial, index=False, float_format="%.4g")
-    partial.replace(path)
-    return path
-
-
-def match_records(
-    records: Sequence[Record], others: Sequence[Record], *, template_s: float = 10.0
-) -> pd.DataFrame:
-    """Return for each record the other one that holds its middle `template_s`, if any could.
-
-    Columns `record`, `other`, `correlation` (over the 8 independent leads together, at 100 Hz and
-    1-25 Hz) and `shift_s`, where in the other one the piece begins. The same recording gives a
-    correlation near 1; two recordings of one person stay clearly below.
+    `real_description.csv` holds `describe_records` of twadb and ptbdb, `shared_recordings.csv`
+    what `match_records` finds of twadb in ptbdb, four digits a figure.
 
     Parameters
     ----------
-    records, others
-        Records of any sampling rates; an other one shorter than the piece is passed over.
-    template_s
-        Length of the piece, s.
+    data
+        A folder that holds both databases.
+    folder
+        Where the tables go.
     """
-    rate = 100.0
-    n_piece = round(template_s * rate)
-    courses = [(other.name, _slow_course(other, rate)) for other in others]
-    courses = [(name, course) for name, course in courses if course.shape[-1] >= n_piece]
-    longest = max((course.shape[-1] for _, course in courses), default=2)
-    n_fast = 2 * next_fast_len((longest + 1) // 2, real=True)  # an even length
-    spectra = [(name, rfft(course, n_fast), course) for name, course in courses]
-    rows = []
-    for record in records:
-        course = _slow_course(record, rate)
-        first = max((course.shape[-1] - n_piece) // 2, 0)
-        piece = course[:, first : first + n_piece]
-        spectrum = np.conj(rfft(piece, n_fast)) / np.linalg.norm(piece)
-        best = max(
-            ((*_best_fit(spectrum, *other, n_piece), name) for name, *other in spectra),
-            default=(np.nan, 0, ""),
-        )
-        rows.append((record.name, best[2], best[0], best[1] / rate))
-    return pd.DataFrame(rows, columns=["record", "other", "correlation", "shift_s"])
-
-
-def _slow_course(record: Record, rate: float) -> np.ndarray:
-    """Return the 8 independent leads `(8, time)` between 1 and 25 Hz at a low rate."""
-    signals = independent_signals(fill_missing(record.signals))
-    signals = signals - np.median(signals, axis=-1, keepdims=True)
-    slow = resample_signals(signals, record.sampling_rate, rate)
-    return filter_signals(slow, rate, low_hz=1.0, high_hz=25.0)
-
-
-def _best_fit(
-    piece_spectrum: np.ndarray, spectrum: np.ndarray, course: np.ndarray, n_piece: int
-) -> tuple[float, int]:
-    """Return the largest correlation of a piece with any stretch of a course, and its start."""
-    product = irfft((spectrum * piece_spectrum).sum(axis=0), 2 * (spectrum.shape[-1] - 1))
-    total = np.concatenate([[0.0], np.cumsum(np.square(course).sum(axis=0))])
-    energy = total[n_piece:] - total[:-n_piece]
-    fit = product[: energy.size] / np.sqrt(np.maximum(energy, np.finfo(float).tiny))
-    return float(fit.max()), int(fit.argmax())
+    twadb, ptbdb = (load_database(data, name).records for name in ("twadb", "ptbdb"))
+    if not twadb + ptbdb:
+        raise FileNotFoundError(f"no record of twadb or ptbdb in {data}")
+    tables = {
+        "real_description": describe_records(twadb + ptbdb),
+        "shared_recordings": match_records(twadb, ptbdb).sort_values("correlation"),
+    }
+    paths = [Path(folder) / f"{name}.csv" for name in tables]
+    for path, table in zip(paths, tables.values(), strict=True):
+        partial = path.with_suffix(".partial")
+        table.to_csv(partial, index=False, float_format="%.4g")
+        partial.replace(path)
+    return paths[0], paths[1]

@@ -76,6 +76,17 @@ def unknown_codes(comments: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(code for code in _codes(comments) if code not in snomed_conditions())
 
 
+def states_condition(comments: tuple[str, ...]) -> bool:
+    """Return whether the comments say anything of a diagnosis.
+
+    Examples
+    --------
+    >>> states_condition(("Dx: 59118001",)), states_condition(("Age: 74",))
+    (True, False)
+    """
+    return any(field_of(comments, key) for key in ("reason for admission", "dx"))
+
+
 def condition_of(comments: tuple[str, ...]) -> str:
     """Return the condition that a header's comments state, `unknown: ...` for what is new.
 

@@ -9,19 +9,22 @@ import logging
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pooch
 import requests
-from tqdm import tqdm
 
 from ecgnb.catalogue import DATABASES
+from ecgnb.progress import follow
 from ecgnb.registry import read_registry
 
 BASE_URL = "https://physionet.org/files"
 SUMS = "SHA256SUMS.txt"
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]?(\S.*)")
 MAX_SUMS_BYTES = 64_000_000
+MAX_FILE_BYTES = 200_000_000  # the largest record of the catalogue has 11 million
+MIN_BYTES_PER_S = 1000.0
 _LEFTOVER = re.compile(r"tmp[a-z0-9_]{8}")
 _SAFE_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 
@@ -33,10 +36,12 @@ class FetchError(Exception):
 def parse_sums(text: str) -> dict[str, str]:
     """Return SHA-256 by relative path from the text of a SHA256SUMS.txt.
 
+    Paths with a space or other odd characters are passed over: no record has such a name.
+
     Raises
     ------
     FetchError
-        For a path that leaves the folder, is absolute or has odd characters.
+        For a path that leaves the folder, is absolute or holds control characters.
 
     Examples
     --------
@@ -48,9 +53,11 @@ def parse_sums(text: str) -> dict[str, str]:
         match = _LINE.fullmatch(line.strip())
         if not match:
             continue
-        if not all(_SAFE_PART.fullmatch(part) for part in match[2].split("/")):
+        parts = match[2].split("/")
+        if {"", ".", ".."} & set(parts) or "\\" in match[2] or not match[2].isprintable():
             raise FetchError(f"the manifest names {match[2]!r}, which is no plain path: stopped")
-        sums[match[2]] = match[1]
+        if all(_SAFE_PART.fullmatch(part) for part in parts):
+            sums[match[2]] = match[1]
     return sums
 
 
@@ -165,8 +172,7 @@ def _fetch_all(
             for path, digest in wanted.items()
         }
         done = concurrent.futures.as_completed(tasks)
-        bar = tqdm(done, total=len(tasks), desc=root.name, disable=None if progress else True)
-        for task in bar:
+        for task in follow(done, len(tasks), "files", shown=progress):
             error = task.exception()
             if error is not None:
                 yield f"{tasks[task]}: {type(error).__name__}"
@@ -184,4 +190,24 @@ def _fetch_one(url: str, path: Path, digest: str, timeout_s: float, retries: int
         base_url=url.rsplit("/", 1)[0] + "/",
         registry={path.name: f"sha256:{digest}"},
         retry_if_failed=retries,
-    ).fetch(path.name, downloader=pooch.HTTPDownloader(timeout=timeout_s))
+    ).fetch(path.name, downloader=_Downloader(timeout_s))
+
+
+@dataclass(frozen=True)
+class _Downloader:
+    """What pooch calls to write a file; an answer that has no end or drips is given up."""
+
+    timeout_s: float
+
+    def __call__(self, url: str, output_file: str, _pooch: object) -> None:
+        end = time.monotonic() + self.timeout_s
+        headers = {"Accept-Encoding": "identity"}
+        options = {"headers": headers, "timeout": self.timeout_s, "stream": True}
+        with requests.get(url, **options) as answer, Path(output_file).open("wb") as file:
+            answer.raise_for_status()
+            while piece := answer.raw.read1(65_536):
+                file.write(piece)
+                if file.tell() > MAX_FILE_BYTES:
+                    raise FetchError(f"{url} is longer than {MAX_FILE_BYTES:,} bytes: stopped")
+                if time.monotonic() > end + file.tell() / MIN_BYTES_PER_S:
+                    raise requests.Timeout(f"{url} comes at less than {MIN_BYTES_PER_S:g} B/s")

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 MAX_HEADER_BYTES = 200_000
 MAX_SIGNALS = 64
+MAX_FIELD = 250  # characters: as long as a file name, and no pattern below takes long on it
+GAINS = (1e-6, 1e12)  # units per mV that any converter could have, and a float32 can show
 MAX_SAMPLES = 6_000_000  # of all signals together: half an hour of 12 leads at 257 Hz (INCART)
 BYTES_PER_SAMPLE = {"16": 2.0, "212": 1.5, "24": 3.0, "32": 4.0, "516": 0.0}
 MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "\u00b5v": 1e-3, "\u03bcv": 1e-3, "v": 1e3}
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _RATE = re.compile(rf"({_NUMBER})(?:/({_NUMBER})(?:\({_NUMBER}\))?)?")
 _FORMAT = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
 _GAIN = re.compile(rf"({_NUMBER})(?:\(([-+]?\d+)\))?(?:/(\S+))?")
@@ -75,6 +77,8 @@ def parse_header(text: str) -> Header:
     >>> header.sampling_rate, header.counter_frequency, header.signals[0].name
     (500.0, '1000', 'V2')
     """
+    # Other readers know only ASCII; these three would end a line here and vanish there.
+    text = text.translate(dict.fromkeys((0x85, 0x2028, 0x2029)))
     lines = [line.strip() for line in text.splitlines()]
     comments = tuple(clean_text(line.lstrip("#").strip()) for line in lines if line[:1] == "#")
     content = [line for line in lines if line and line[0] != "#"]
@@ -96,7 +100,7 @@ def parse_header(text: str) -> Header:
 
 
 def _record_line(line: str) -> tuple[str, int, float, str, int]:
-    fields = line.split()
+    fields = _fields(line)
     if "/" in fields[0]:
         raise HeaderError(
             "a multi-segment header",
@@ -112,9 +116,23 @@ def _record_line(line: str) -> tuple[str, int, float, str, int]:
         raise HeaderError(
             f"a sampling rate of {clean_text(fields[2])[:20]!r}", "it must be 50 to 5,000 Hz"
         )
+    if match[2] and not math.isfinite(float(match[2])):
+        raise HeaderError(f"a counter frequency of {match[2][:20]!r}", "it must be finite")
     length = fields[3] if len(fields) > 3 else "0"
     n_time = _whole(length, "number of samples", 1, 10**9)
     return clean_text(fields[0]), n_signal, rate, match[2] or "", n_time
+
+
+def _fields(line: str, n_split: int = -1) -> list[str]:
+    """Return the fields of a line, none of them so long that a pattern could stick in it."""
+    fields = line.split(maxsplit=n_split)
+    longest = max(fields, key=len)
+    if len(longest) > MAX_FIELD:
+        raise HeaderError(
+            f"a field of {len(longest):,} characters: {clean_text(longest[:20])!r}",
+            f"fields are at most {MAX_FIELD} characters long",
+        )
+    return fields
 
 
 def _whole(text: str, what: str, low: int, high: int) -> int:
@@ -128,7 +146,7 @@ def _whole(text: str, what: str, low: int, high: int) -> int:
 
 
 def _signal_line(line: str) -> SignalLine:
-    fields = line.split(maxsplit=8)
+    fields = _fields(line, 8)
     if len(fields) < 9:
         raise HeaderError(
             f"a signal line of {len(fields)} fields: {clean_text(line)[:40]!r}",
@@ -170,13 +188,18 @@ def _gain(text: str) -> tuple[float, int | None, float]:
     """Return units per mV (or per the unit given), the baseline if given, and mV per unit."""
     match = _GAIN.fullmatch(text)
     gain = float(match[1]) if match else math.nan
+    unit = ((match and match[3]) or "mV").strip().lower()
     if not (math.isfinite(gain) and gain > 0):
         raise HeaderError(
             f"a gain of {clean_text(text)[:20]!r}",
             "without a positive gain the amplitude in mV is unknown",
         )
-    unit = (match[3] or "mV").strip().lower()
     if unit not in MILLIVOLTS:
         raise HeaderError(f"the unit {clean_text(unit)[:20]!r}", "mV, uV or V is needed")
+    if not GAINS[0] <= gain / MILLIVOLTS[unit] <= GAINS[1]:
+        raise HeaderError(
+            f"a gain of {clean_text(text)[:20]!r}",
+            f"no converter has less than {GAINS[0]:g} or more than {GAINS[1]:g} units per mV",
+        )
     baseline = _whole(match[2], "baseline", -(2**31), 2**31) if match[2] else None
     return gain, baseline, MILLIVOLTS[unit]

@@ -201,6 +201,12 @@ class BeatTimes:
         """By how much later the T wave comes `(beat,)`: the root of RR over 0.9 s, bounded."""
         return np.sqrt((self.rr_s / 0.9).clip(0.4, 1.6))
 
+    @property
+    def alternation(self) -> np.ndarray:
+        """Share of the alternans that is in each T wave `(beat,)`: 1/2, -1/2, ...; ectopic 0."""
+        sign = np.where(np.arange(len(self.gain)) % 2, -0.5, 0.5)
+        return sign * ~self.ectopic
+
 
 def draw_beats(rhythm: Rhythm, duration_s: float, generator: np.random.Generator) -> BeatTimes:
     """Return the beats from just before the beginning to just after the end of a record.
@@ -237,9 +243,8 @@ def wave_sources(
     late = heart.group("T", "ST", "VT")
     shift = beats.stretch - 1
     own = np.where(heart.group("VQRS", "VT"), beats.ectopic[:, None], ~beats.ectopic[:, None])
-    sign = np.where(np.arange(len(beats.gain)) % 2, -0.5, 0.5)
     gain = own * beats.gain[:, None]
-    gain = gain * (1 + alternans * np.outer(sign, heart.group("T")))
+    gain = gain * (1 + alternans * np.outer(beats.alternation, heart.group("T")))
     centre = beats.times_s[:, None] + heart.centre_s * (1 + np.outer(shift, late))
     nearest = np.searchsorted(beats.times_s, times_s - 0.1)
     total = np.zeros((len(heart.names), times_s.size))

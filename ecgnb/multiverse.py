@@ -14,7 +14,6 @@ import joblib
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from ecgnb.databases import label_record
 from ecgnb.leads import LEADS
@@ -22,6 +21,7 @@ from ecgnb.linear import fit_least_squares
 from ecgnb.metrics import score_pairs
 from ecgnb.networks import CnnOptions, StackedCnn, fit_windows
 from ecgnb.preprocessing import Prepared, PreprocessingOptions, make_windows, prepare_record
+from ecgnb.progress import follow
 from ecgnb.records import read_record
 from ecgnb.runs import locked, record_paths
 from ecgnb.tasks import is_whole, read_table, write_table
@@ -175,8 +175,7 @@ def run_multiverse(
     ]
     with locked(store):
         done = joblib.Parallel(n_jobs=jobs, return_as="generator")(calls)
-        rows = list(tqdm(done, total=len(calls), desc="members", disable=None))
-    table = pd.concat(rows, ignore_index=True)
+        table = pd.concat(follow(done, len(calls), "members"), ignore_index=True)
     write_table(out, table)
     return table
 

@@ -48,16 +48,23 @@ class Library:
 
 @dataclass(frozen=True)
 class NeighbourModel:
-    """Embeddings of several reaches, each with the training moments and their leads."""
+    """Embeddings of several reaches, each with the training moments and their leads.
+
+    A search may return neighbours up to `slack` (a share) further away than the nearest ones.
+    """
 
     embeddings: tuple[Embedding, ...]
     libraries: tuple[Library, ...]
+    slack: float = _SEARCH_SLACK
 
     def predict_each(self, input_signal: np.ndarray) -> np.ndarray:
         """Return the prediction of each reach `(reach, lead, time)` from one lead `(time,)`."""
         pairs = zip(self.embeddings, self.libraries, strict=True)
         return np.stack(
-            [_look_up(library, axes.apply(input_signal), axes.reach) for axes, library in pairs]
+            [
+                _look_up(library, axes.apply(input_signal), axes.reach, slack=self.slack)
+                for axes, library in pairs
+            ]
         )
 
     def predict(self, input_signal: np.ndarray) -> np.ndarray:
@@ -89,15 +96,15 @@ def fit_embedding(
 
 
 def _look_up(
-    library: Library, places: np.ndarray, reach: int, *, n_neighbour: int = N_NEIGHBOUR
+    library: Library, places: np.ndarray, reach: int, *, slack: float = _SEARCH_SLACK
 ) -> np.ndarray:
     """Return leads `(lead, time)` averaged over neighbours by inverse squared distance.
 
     The first and last `reach` samples have no place of their own: they are read off as far from
     the neighbours of the nearest moment that has one as they are from that moment.
     """
-    n_neighbour = min(n_neighbour, library.tree.n)
-    distance, index = library.tree.query(places, k=[*range(1, n_neighbour + 1)], eps=_SEARCH_SLACK)
+    n_neighbour = min(N_NEIGHBOUR, library.tree.n)
+    distance, index = library.tree.query(places, k=[*range(1, n_neighbour + 1)], eps=slack)
     floor = 1e-3 * np.median(distance) ** 2 + 1e-12
     weights = 1 / (np.square(distance) + floor)
     weights /= weights.sum(axis=1, keepdims=True)

@@ -161,6 +161,21 @@ def _describe(record: Record) -> dict[str, Any]:
     }
 
 
+def split_recording(
+    record: Record, *, share: float = 0.6, gap_s: float = 1.0
+) -> tuple[Record, Record]:
+    """Return the first part of a recording, to calibrate on, and the rest after a gap."""
+    end = int(share * record.n_time)
+    start = end + round(gap_s * record.sampling_rate)
+    first, rest = record.signals[:, :end], record.signals[:, start:]
+    return replace(record, signals=first), replace(record, signals=rest)
+
+
+def only_lead(record: Record, lead: str) -> Record:
+    """Return a recording of one lead out of 12."""
+    return replace(record, signals=record.lead(lead)[None], leads=(lead,))
+
+
 def score_leads(truth_mv: np.ndarray, guess_mv: np.ndarray, lead: str) -> pd.DataFrame:
     """Return `lead`, `r` (NaN if either is flat) and `rmse_mv` of the 11 leads not given.
 

@@ -6,6 +6,7 @@ recording is: `trace(S^-1 C) / trace(C)` with `C` the covariance of its 8 indepe
 `S` the mean covariance, each of unit trace, of recorded ECGs.
 """
 
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from itertools import combinations
@@ -101,6 +102,27 @@ def misplacements() -> dict[str, np.ndarray]:
         inversion[row, row] = -1
         found[INDEPENDENT_LEADS[row]] = inversion
     return found
+
+
+def misplace(record: Record, name: str) -> Record:
+    """Return a 12-lead recording as if two electrodes had been exchanged, or a lead inverted.
+
+    Parameters
+    ----------
+    record
+        12 leads, mV.
+    name
+        A key of `misplacements`.
+    """
+    eight = misplacements()[name] @ independent_signals(record.signals)
+    return replace(record, signals=derive_leads(eight).astype(np.float32))
+
+
+def turn_over(record: Record, lead: str) -> Record:
+    """Return a recording with one lead upside down."""
+    signals = record.signals.copy()
+    signals[record.leads.index(lead)] *= -1
+    return replace(record, signals=signals)
 
 
 def _limb(lead_i: list[int], lead_ii: list[int]) -> np.ndarray:

@@ -13,25 +13,28 @@ from ecgnb.databases import CONDITIONS
 from ecgnb.leads import LEADS
 from ecgnb.multiverse import CHOICES, PAPER
 
-# Okabe and Ito (2008): told apart with every common form of colour blindness.
-_COLOURS = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#332288",
+# Eight colours that differ by at least 17 (CIEDE2000) for normal sight and for each of the three
+# common forms of colour blindness, each with a contrast of at least 3 : 1 to white paper.
+COLOURS = (
+    "#1C48DA", "#9A3C00", "#03865E", "#BA759C", "#899B12", "#2E96FF", "#625467", "#450462",
 )  # fmt: skip
-PALETTE = dict(zip(CONDITIONS, _COLOURS, strict=True))
-_PULSE_S = 0.4  # room for the calibration pulse
+PALETTE = dict(zip(CONDITIONS, COLOURS, strict=True))
 TRUTH, GUESS, GRID, GRID_BOLD = "#1a1a1a", "#D55E00", "#f3d9d9", "#e6b3b3"
+MM_PER_S, MM_PER_MV = 25.0, 10.0
+_PULSE_S = 0.4  # room for the calibration pulse
+_GAP_S = 0.2  # between two columns of leads
 
 
 def use_style() -> None:
-    """Set the look of all figures: white ground, so that they are legible on any theme."""
-    sns.set_theme(style="ticks", context="notebook", font_scale=0.85)
+    """Set the look of all figures: white paper, so that they are legible on any theme."""
+    sns.set_theme(style="ticks", context="notebook", font_scale=0.9)
     plt.rcParams.update(
         {
-            "figure.dpi": 110,
+            "figure.dpi": 130,
             "savefig.facecolor": "white",
             "axes.spines.top": False,
             "axes.spines.right": False,
-            "axes.prop_cycle": plt.cycler(color=_COLOURS),
+            "axes.prop_cycle": plt.cycler(color=COLOURS),
             "svg.hashsalt": "ecgnb",
         }
     )
@@ -45,6 +48,7 @@ def draw_paper(axes: Axes, duration_s: float, low_mv: float, high_mv: float) -> 
         lines = [[(t, levels[0]), (t, levels[-1])] for t in times]
         lines += [[(0, level), (times[-1], level)] for level in levels]
         axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, zorder=0))
+    axes.set_aspect(MM_PER_MV / MM_PER_S)
     return axes
 
 
@@ -55,42 +59,80 @@ def plot_ecg_paper(
     *,
     leads: Sequence[str] = LEADS,
     overlay: np.ndarray | None = None,
-    spacing_mv: float = 2.0,
+    spacing_mv: float | None = None,
+    n_column: int | None = None,
 ) -> Axes:
-    """Return the axes with leads one above the other on ECG paper, and a 1 mV pulse.
+    """Return the axes with leads on ECG paper, 25 mm/s and 10 mm/mV, and a 1 mV pulse per row.
+
+    Squares are square: 1 s is as wide as 2.5 mV are high. Where the axes are alone in their
+    figure, its height is set to fit.
 
     Parameters
     ----------
     axes
         To draw on.
     signals
-        `(lead, time)`, mV.
+        `(lead, time)`, mV; each lead is drawn around its median.
     sampling_rate
         Hz.
     leads
-        Names of the rows.
+        Names of the leads; they fill the first column downwards, then the next.
     overlay
         A second set of signals, drawn over the first in orange.
     spacing_mv
-        Distance of two rows.
+        Distance of two rows; without it 1.5 to 3 mV, so that rows hardly touch.
+    n_column
+        4 for 12 leads, as in clinics, 2 for four or more, else 1.
     """
-    times = _PULSE_S + np.arange(signals.shape[-1]) / sampling_rate
-    height = spacing_mv * len(leads)
-    peak = float(np.nanmax(signals[0] - np.nanmedian(signals[0])))
-    top = max(height, height - 0.75 * spacing_mv + peak + 0.3)
-    draw_paper(axes, times[-1], -spacing_mv / 2 - 0.5, top)
-    for row, lead in enumerate(leads):
-        base = height - spacing_mv * (row + 1) + spacing_mv / 4
-        axes.plot([0.1, 0.1, 0.3, 0.3], base + np.array([0, 1, 1, 0]), color=TRUTH, lw=0.7)
-        middle = np.nanmedian(signals[row])
-        axes.plot(times, base + signals[row] - middle, color=TRUTH, lw=0.9)
+    n_column = n_column or {12: 4}.get(len(leads), 2 if len(leads) >= 4 else 1)
+    n_row = -(-len(leads) // n_column)
+    duration_s = signals.shape[-1] / sampling_rate
+    starts = _PULSE_S + np.arange(n_column) * (duration_s + _GAP_S)
+    centred = signals - np.nanmedian(signals, axis=1, keepdims=True)
+    spacing_mv = spacing_mv or _row_distance(centred, n_row)
+    bases = spacing_mv * np.arange(n_row)[::-1]
+    high = bases[0] + max(1.1, float(np.nanmax(centred[::n_row])) + 0.2)
+    low = min(-0.5, float(np.nanmin(centred[n_row - 1 :: n_row]))) - (1.2 if n_row == 1 else 0.3)
+    draw_paper(axes, starts[-1] + duration_s + 0.1, low, high)
+    axes.set(xlim=(0, starts[-1] + duration_s + 0.1), ylim=(low, high))
+    for base in bases:
+        axes.plot([0.1, 0.1, 0.3, 0.3], base + np.array([0, 1, 1, 0]), color=TRUTH, lw=0.8)
+    for place, lead in enumerate(leads):
+        start, base = starts[place // n_row], bases[place % n_row]
+        times = start + np.arange(signals.shape[-1]) / sampling_rate
+        axes.plot(times, base + centred[place], color=TRUTH, lw=0.9 if overlay is None else 1.7)
         if overlay is not None:
-            axes.plot(times, base + overlay[row] - middle, color=GUESS, lw=0.8, alpha=0.9)
-        axes.text(0.42, base + 0.55 * spacing_mv, lead, fontsize=8, weight="bold")
-    axes.set(xlim=(0, times[-1]), ylim=(-spacing_mv / 2 - 0.5, top), yticks=[])
-    axes.set_xlabel("time / s (25 mm/s, 10 mm/mV)")
-    axes.spines[["left"]].set_visible(False)
+            moved = overlay[place] - np.nanmedian(signals[place])
+            axes.plot(times, base + moved, color=GUESS, lw=0.9)
+        axes.text(start + 0.02, base + 0.75, lead, fontsize=9, weight="bold")
+    _label_paper(axes, starts, bases, duration_s)
     return axes
+
+
+def _row_distance(centred: np.ndarray, n_row: int) -> float:
+    """Return the distance of two rows at which a row hardly touches the next, 1.5 to 3 mV."""
+    below = np.arange(len(centred)) % n_row > 0
+    reach = np.nanmax(centred[below], axis=1) - np.nanmin(centred[:-1][below[1:]], axis=1)
+    return float(np.clip(np.ceil(2 * reach.max(initial=0)) / 2, 1.5, 3.0))
+
+
+def _label_paper(axes: Axes, starts: np.ndarray, bases: np.ndarray, duration_s: float) -> None:
+    """Mark seconds in every column, 0 and 1 mV in every row, and fit the height of the figure."""
+    step_s = 0.5 if duration_s < 2 else 1.0
+    marks = np.arange(0, duration_s - (0.3 if len(starts) > 1 else 0) + 1e-9, step_s)
+    axes.set_xticks(
+        [start + mark for start in starts for mark in marks],
+        [f"{m:g}" for _ in starts for m in marks],
+    )
+    axes.set_yticks([base + mv for base in bases for mv in (0, 1)], ["0", "1"] * len(bases))
+    axes.set(xlabel="time / s (25 mm/s)", ylabel="voltage / mV (10 mm/mV)")
+    axes.tick_params(labelsize=8)
+    figure = axes.figure
+    if len(figure.axes) == 1:
+        (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+        width = figure.get_figwidth()
+        ratio = (high - low) * MM_PER_MV / ((right - left) * MM_PER_S)
+        figure.set_figheight((width - 0.7) * ratio + 0.6)
 
 
 def plot_matrix(axes: Axes, matrix: pd.DataFrame, *, label: str, **options: object) -> Axes:
@@ -112,8 +154,8 @@ def plot_intervals(axes: Axes, table: pd.DataFrame, *, value: str, label: str) -
     """Return the axes with one dot and 95 % bar per row of a `summarise` table."""
     rows = np.arange(len(table))[::-1]
     stem = value.removesuffix("_mean")
-    axes.hlines(rows, table[f"{stem}_low"], table[f"{stem}_high"], color=_COLOURS[0], lw=2)
-    axes.plot(table[value], rows, "o", color=_COLOURS[0], ms=5)
+    axes.hlines(rows, table[f"{stem}_low"], table[f"{stem}_high"], color=COLOURS[0], lw=2)
+    axes.plot(table[value], rows, "o", color=COLOURS[0], ms=5)
     axes.set_yticks(rows, table["method"] if "method" in table else table.iloc[:, 0])
     axes.set_xlabel(label)
     axes.grid(axis="x", color="#e5e5e5", lw=0.6)
@@ -161,8 +203,8 @@ def plot_error(axes: Axes, error_mv: np.ndarray, sampling_rate: float) -> Axes:
     """Return the axes with an error `(time,)` in mV drawn near the lower edge, to scale."""
     level = axes.get_ylim()[0] + 0.6
     times = _PULSE_S + np.arange(len(error_mv)) / sampling_rate
-    axes.plot(times, error_mv + level, color=_COLOURS[0], linewidth=0.9)
-    axes.text(0.05, level, "error", fontsize=8, color=_COLOURS[0], va="center")
+    axes.plot(times, error_mv + level, color=COLOURS[0], linewidth=0.9)
+    axes.text(0.05, level, "error", fontsize=8, color=COLOURS[0], va="center")
     return axes
 
 
@@ -179,7 +221,7 @@ def plot_multiverse(axes: Sequence[Axes], table: pd.DataFrame) -> None:
         From `multiverse.summarise_members`.
     """
     table = table.sort_values("r", ignore_index=True)
-    for axis, score, colour in zip(axes, ("r", "mse"), _COLOURS, strict=False):
+    for axis, score, colour in zip(axes, ("r", "mse"), COLOURS, strict=False):
         axis.plot(table[score], "o", ms=4, color=colour)
         for model, style in (("cnn", "-"), ("line", ":")):
             axis.axhline(PAPER[model][score == "r"], color="0.5", linewidth=0.8, linestyle=style)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from ecgnb.databases import find_records, label_record, patient_of_twadb, read_records
 from ecgnb.leads import DOWER_INVERSE, KORS, LEADS, frank_from_leads
@@ -24,6 +23,7 @@ from ecgnb.preprocessing import (
     filter_signals,
     prepare_record,
 )
+from ecgnb.progress import follow
 from ecgnb.records import Record, read_record
 from ecgnb.runs import record_paths
 from ecgnb.tasks import write_table
@@ -67,7 +67,7 @@ def score_population(records: Sequence[Prepared]) -> Iterator[pd.DataFrame]:
         method: [part_moments(one, reach_s) for one in records]
         for method, reach_s in REACHES_S.items()
     }
-    for one, person in zip(tqdm(records, desc="records", disable=None), people, strict=True):
+    for one, person in zip(follow(records, len(records), "records"), people, strict=True):
         beat = np.stack(
             [fit_average_beat(one, lead).predict(one.test[lead]) for lead in range(len(LEADS))]
         )
@@ -117,6 +117,8 @@ def run_frank(folder: Path | str, out: Path | str) -> pd.DataFrame:
     scored = [
         score_frank(one) for one in read if isinstance(one, Record) and one.frank is not None
     ]
+    if not scored:
+        raise FileNotFoundError("no record of ptbdb with Frank leads in the folder")
     table = pd.concat(scored, ignore_index=True)
     table.to_csv(out, index=False, float_format="%.4g")
     return table

@@ -13,17 +13,23 @@ from matplotlib.axes import Axes
 from ecgnb.databases import CONDITIONS
 from ecgnb.description import BAND_EDGES_HZ
 from ecgnb.leads import LEADS, lead_index
+from ecgnb.plotting import COLOURS
 from ecgnb.preprocessing import Prepared
+from ecgnb.steps import Step
+from ecgnb.synthesis import WAVE_GROUPS, Simulated
 
-GROUP_COLOURS = ("0.35", "#D55E00", "#0072B2", "#009E73")
+WAVE_COLOURS = {"P": COLOURS[2], "PR": "0.85", "QRS": COLOURS[0], "ST": "0.85", "T": COLOURS[1]}
+GROUP_COLOURS = ("0.35", *COLOURS[:3])
 
 
 def _plot_ranges(axes: Axes, groups: Mapping[str, pd.DataFrame], columns: list[str]) -> Axes:
-    """Return axes with the median and the 10-90 % range of each column, groups side by side."""
+    """Return axes with each column's median, 10-90 % range and a small dot for every record."""
     offsets = np.linspace(-0.18, 0.18, len(groups)) if len(groups) > 1 else [0.0]
     for (name, table), offset, colour in zip(groups.items(), offsets, GROUP_COLOURS, strict=False):
         low, middle, high = table[columns].quantile([0.1, 0.5, 0.9]).to_numpy()
         places = np.arange(len(columns)) + offset
+        one_by_one = {"linestyle": "", "marker": ".", "markersize": 2.5, "alpha": 0.35}
+        axes.plot(places, table[columns].to_numpy().T, color=colour, **one_by_one)
         axes.vlines(places, low, high, color=colour, linewidth=2.5, alpha=0.55)
         axes.plot(places, middle, "o", color=colour, markersize=4, label=name)
     axes.set_xticks(np.arange(len(columns)))
@@ -48,9 +54,9 @@ def plot_t_waves(axes: Axes, groups: Mapping[str, pd.DataFrame]) -> Axes:
 
 
 def plot_intervals(axes: Axes, groups: Mapping[str, pd.DataFrame]) -> Axes:
-    """Return axes with RR, its change from beat to beat, QRS and QT, median and 10-90 %, ms."""
-    _plot_ranges(axes, groups, ["rr_ms", "qt_ms", "qrs_ms", "rr_variation_ms"])
-    axes.set_xticklabels(["RR", "QT", "QRS", "RR change"])
+    """Return axes with RR, QT, PR, QRS and the change of RR from beat to beat, ms."""
+    _plot_ranges(axes, groups, ["rr_ms", "qt_ms", "pr_ms", "qrs_ms", "rr_variation_ms"])
+    axes.set_xticklabels(["RR", "QT", "PR", "QRS", "RR change"])
     axes.set(ylabel="interval / ms", yscale="log")
     return axes
 
@@ -99,6 +105,17 @@ def plot_rank(axes: Axes, table: pd.DataFrame) -> Axes:
     return axes
 
 
+def plot_beat_steps(
+    panels: Sequence[Axes], steps: Sequence[Step], lead: str, start_s: float, stop_s: float
+) -> Sequence[Axes]:
+    """Return panels with one lead between two times after each step, samples as dots."""
+    for axes, step in zip(panels, steps, strict=True):
+        times_s, course = step.cut(lead, start_s, stop_s)
+        axes.plot(times_s, course, ".-", color=COLOURS[0], linewidth=0.8, markersize=2)
+        axes.set(title=step.name, xlabel="time / s", ylabel=f"lead {lead} / {step.unit}")
+    return panels
+
+
 def plot_steps(axes: Axes, courses: Mapping[str, np.ndarray], times_s: np.ndarray) -> Axes:
     """Return axes with courses of one lead over time, each named in the legend, mV over s."""
     for (name, course), colour in zip(courses.items(), GROUP_COLOURS, strict=False):
@@ -124,7 +141,7 @@ def plot_pairs(axes: Axes, table: pd.DataFrame, columns: Sequence[str]) -> Axes:
     """Return axes with a thin line a record from column to column, a thick one for the median."""
     places = np.arange(len(columns))
     axes.plot(places, table[list(columns)].to_numpy().T, color="0.75", linewidth=0.8)
-    axes.plot(places, table[list(columns)].median(), "o-", color="#0072B2", linewidth=2.5)
+    axes.plot(places, table[list(columns)].median(), "o-", color=COLOURS[0], linewidth=2.5)
     axes.set_xticks(places, columns)
     axes.set_xlim(-0.3, len(columns) - 0.7)
     return axes
@@ -154,9 +171,8 @@ def plot_waves(
 ) -> Axes:
     """Return axes with one beat `(time,)` in mV over s and a coloured span for each wave."""
     axes.plot(times_s, course, color="0.15", linewidth=1.2)
-    colours = ("#009E73", "0.85", "#0072B2", "0.85", "#E69F00")
-    for (name, mask), colour in zip(masks.items(), colours, strict=False):
-        inside = np.flatnonzero(mask)
+    for name, colour in WAVE_COLOURS.items():
+        inside = np.flatnonzero(masks.get(name, False))
         if inside.size:
             start, stop = times_s[inside[0]], times_s[inside[-1]]
             axes.axvspan(start, stop, color=colour, alpha=0.3, linewidth=0)
@@ -165,4 +181,61 @@ def plot_waves(
                 middle, 0.98, name, transform=axes.get_xaxis_transform(), ha="center", va="top"
             )
     axes.set(xlabel="time after the R peak / s", ylabel="voltage / mV")
+    return axes
+
+
+def _around_beat(simulated: Simulated, beat: int) -> tuple[slice, np.ndarray]:
+    """Return the samples from 0.35 s before to 0.55 s after an R peak and their times, s."""
+    rate, peak = simulated.record.sampling_rate, simulated.truth.r_peaks[beat]
+    inside = slice(peak - round(0.35 * rate), peak + round(0.55 * rate))
+    return inside, (np.arange(inside.start, inside.stop) - peak) / rate
+
+
+def plot_truth(axes: Axes, simulated: Simulated, *, beat: int, lead: str) -> Axes:
+    """Return axes with one simulated beat with and without its condition, and its true waves.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    simulated
+        A record and the truth about it.
+    beat
+        Number of a beat that lies inside the record.
+    lead
+        Name of a lead.
+    """
+    truth, row = simulated.truth, lead_index(lead)
+    inside, times_s = _around_beat(simulated, beat)
+    bounds_s = truth.waves_s[beat] - truth.r_peaks[beat] / simulated.record.sampling_rate
+    masks = {
+        name: (times_s >= onset) & (times_s < end)
+        for name, (onset, end) in zip(WAVE_GROUPS, bounds_s, strict=True)
+    }
+    course = truth.clean[row, inside]
+    plot_waves(axes, course, masks, times_s)
+    axes.get_lines()[0].set_label("with the condition")
+    usual = course - truth.abnormality[row, inside]
+    axes.plot(times_s, usual, "--", color=GROUP_COLOURS[1], linewidth=1.2, label="without")
+    axes.set(ylabel=f"lead {lead} / mV")
+    axes.margins(y=0.2)  # room for the names of the waves
+    return axes
+
+
+def plot_abnormality(axes: Axes, simulated: Simulated, *, beat: int) -> Axes:
+    """Return axes with what the condition adds to one beat by lead and time, colours in mV."""
+    inside, times_s = _around_beat(simulated, beat)
+    change = simulated.truth.abnormality[:, inside]
+    largest = np.abs(change).max()
+    image = axes.imshow(
+        change,
+        aspect="auto",
+        cmap="RdBu_r",
+        vmin=-largest,
+        vmax=largest,
+        extent=(times_s[0], times_s[-1], len(LEADS) - 0.5, -0.5),
+    )
+    axes.set_yticks(range(len(LEADS)), LEADS, fontsize="small")
+    axes.set(xlabel="time after the R peak / s", ylabel="lead")
+    axes.figure.colorbar(image, ax=axes, label="what the condition adds / mV")
     return axes

@@ -1,29 +1,18 @@
 """Read and write WFDB records: a valid `Record` or a `RecordError`, nothing in between."""
 
 import contextlib
-import math
 import tempfile
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import wfdb
 
-from ecgnb.headers import (
-    BYTES_PER_SAMPLE,
-    MAX_HEADER_BYTES,
-    Header,
-    HeaderError,
-    SignalLine,
-    clean_text,
-    parse_header,
-)
+from ecgnb.headers import MAX_HEADER_BYTES, Header, HeaderError, clean_text, parse_header
+from ecgnb.labels import label_record
 from ecgnb.leads import FRANK_LEADS, LEADS, standard_name
 from ecgnb.quality import LeadQuality, lead_quality
-
-_MISSING = {"16": -(2**15), "212": -(2**11), "24": -(2**23), "32": -(2**31), "516": -(2**15)}
+from ecgnb.samples import MISSING, read_signals, refuse_irregular
 
 
 class RecordError(Exception):
@@ -39,6 +28,8 @@ class Record:
     """One recording: signals `(lead, time)` in mV, float32, leads in standard order.
 
     `origin` tells where a record of twadb comes from, `notes` what the reader had to leave out.
+    `quality` has a row for each lead, and for each Frank lead that the header names: all of it
+    missing where its file is absent.
     """
 
     name: str
@@ -72,7 +63,11 @@ class Record:
 
 
 def read_record(
-    path: Path | str, *, leads: tuple[str, ...] = LEADS, renamed: Mapping[str, str] | None = None
+    path: Path | str,
+    *,
+    database: str = "",
+    leads: tuple[str, ...] = LEADS,
+    renamed: Mapping[str, str] | None = None,
 ) -> Record:
     """Return the record at `path`, checked, in mV, with its leads in standard order.
 
@@ -80,6 +75,9 @@ def read_record(
     ----------
     path
         The header file, with or without `.hea`. Sample files must lie in the same folder.
+    database
+        A key of `catalogue.DATABASES`, which tells patient, condition and origin; without one,
+        the condition is what the comments state.
     leads
         The leads that must be there; others are left out.
     renamed
@@ -89,23 +87,26 @@ def read_record(
     ------
     RecordError
         For anything that is missing, damaged, contradictory or not supported.
+    ValueError
+        If the catalogue has no such database.
     """
     path = Path(path)
-    path = path if path.suffix == ".hea" else path.with_name(path.name + ".hea")
+    path = path if path.suffix == ".hea" else path.parent / f"{path.name}.hea"
     name = clean_text(path.stem)
     try:
         header = parse_header(_header_text(path))
         found = _find_leads(header, leads, renamed or {})
-        return _assemble(path, header, found, leads)
+        record = _assemble(path, header, found, leads)
     except HeaderError as error:
         raise RecordError(name, error.what, error.why, error.what_to_do) from None
     except (OSError, ValueError, MemoryError) as error:
         what = clean_text(str(error))[:200]
         raise RecordError(name, what, "the record could not be read", "fetch it again") from error
+    return label_record(record, path, database)
 
 
 def _header_text(path: Path) -> str:
-    _regular(path, path.parent)
+    refuse_irregular(path)
     if path.stat().st_size > MAX_HEADER_BYTES:
         raise HeaderError(
             f"a header of {path.stat().st_size:,} bytes",
@@ -116,17 +117,6 @@ def _header_text(path: Path) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         return content.decode("latin-1")
-
-
-def _regular(path: Path, folder: Path) -> None:
-    """Refuse anything but a regular file that really lies in `folder`."""
-    shown = clean_text(path.name)[:60]
-    if not path.exists() and not path.is_symlink():
-        raise HeaderError(f"{shown} is absent", "the record needs it", "fetch the record again")
-    if path.resolve().parent != folder.resolve() or not path.is_file():
-        raise HeaderError(
-            f"{shown} is not a regular file of the folder", "links out of it are not followed"
-        )
 
 
 def _find_leads(
@@ -154,17 +144,15 @@ def _find_leads(
 
 
 def _assemble(path: Path, header: Header, found: dict[str, int], leads: tuple[str, ...]) -> Record:
-    signals, samples = _read_signals(path, header, [found[lead] for lead in leads])
+    signals, quality = _read_leads(path, header, found, leads)
     frank, notes = None, ()
     if all(lead in found for lead in FRANK_LEADS) and leads == LEADS:
         try:
-            frank, _ = _read_signals(path, header, [found[lead] for lead in FRANK_LEADS])
+            frank, rows = _read_leads(path, header, found, FRANK_LEADS)
         except HeaderError as error:
             notes = (f"no Frank leads: {error.what}",)
-    quality = tuple(
-        lead_quality(lead, signal, row, header.sampling_rate)
-        for lead, signal, row in zip(leads, signals, samples, strict=True)
-    )
+            rows = tuple(LeadQuality(lead, 1.0, 0.0, 0.0, 0.0) for lead in FRANK_LEADS)
+        quality += rows
     return Record(
         name=header.name,
         signals=signals,
@@ -178,75 +166,13 @@ def _assemble(path: Path, header: Header, found: dict[str, int], leads: tuple[st
     )
 
 
-def _read_signals(path: Path, header: Header, numbers: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return signals in mV and their samples in ADC units, both `(lead, time)`, in this order."""
-    lines = [header.signals[number] for number in numbers]
-    for file in dict.fromkeys(line.file for line in lines):
-        _check_file(path, header, file)
-    order = sorted(set(numbers))
-    samples = _read_samples(path, header, order)[[order.index(number) for number in numbers]]
-    signals = np.empty(samples.shape, dtype=np.float32)
-    for line, row, signal in zip(lines, samples, signals, strict=True):
-        _check_samples(line, row)
-        signal[:] = (row - float(line.baseline)) / (line.gain / line.mv_per_unit)
-        signal[row == _MISSING[line.format]] = np.nan
-    return signals, samples
-
-
-def _check_file(path: Path, header: Header, file: str) -> None:
-    """Refuse a sample file that is absent, elsewhere, or not of the announced size."""
-    if Path(file).name != file or file in {".", ".."}:
-        raise HeaderError(
-            f"the sample file name {clean_text(file)[:40]!r}", "it must be a plain file name"
-        )
-    _regular(path.parent / file, path.parent)
-    group = [line for line in header.signals if line.file == file]
-    kinds = {(line.format, line.offset) for line in group}
-    if len(kinds) > 1:
-        raise HeaderError(f"several formats in {clean_text(file)}", "one file has one format")
-    kind, offset = kinds.pop()
-    size = (path.parent / file).stat().st_size
-    expected = math.ceil(BYTES_PER_SAMPLE[kind] * header.n_time * len(group)) + offset
-    slack = 2 if kind == "212" else 0
-    if kind != "516" and not expected <= size <= expected + slack:
-        raise HeaderError(
-            f"{clean_text(file)} has {size:,} bytes",
-            f"the header needs {expected:,}",
-            "fetch the record again: the file is cut, padded or of another format",
-        )
-
-
-def _read_samples(path: Path, header: Header, order: list[int]) -> np.ndarray:
-    """Return samples `(signal, time)` in ADC units, decoded by wfdb."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            record = wfdb.rdrecord(str(path.with_suffix("")), channels=order, physical=False)
-        samples = record.d_signal.T.astype(np.int32)
-    except Exception as error:
-        what = clean_text(f"{type(error).__name__}: {error}")[:200]
-        raise HeaderError(what, "the samples could not be decoded", "fetch it again") from error
-    if samples.shape != (len(order), header.n_time):
-        raise HeaderError(
-            f"{samples.shape[1]:,} samples decoded", f"the header announces {header.n_time:,}"
-        )
-    return samples
-
-
-def _check_samples(line: SignalLine, samples: np.ndarray) -> None:
-    """Refuse samples that contradict the checksum or the initial value of their header line."""
-    if line.checksum and int(samples.sum() - line.checksum) % 65536:
-        raise HeaderError(
-            f"checksum of lead {line.name} is wrong",
-            "the samples are not those that were written",
-            "fetch the record again",
-        )
-    if line.initial and line.checksum and int(samples[0]) != line.initial:
-        raise HeaderError(
-            f"lead {line.name} starts at {samples[0]}",
-            f"the header says {line.initial}",
-            "fetch the record again",
-        )
+def _read_leads(
+    path: Path, header: Header, found: dict[str, int], leads: tuple[str, ...]
+) -> tuple[np.ndarray, tuple[LeadQuality, ...]]:
+    """Return signals `(lead, time)` in mV and the quality of each lead."""
+    signals, samples = read_signals(path, header, [found[lead] for lead in leads])
+    rows = zip(leads, signals, samples, strict=True)
+    return signals, tuple(lead_quality(*row, header.sampling_rate) for row in rows)
 
 
 def write_record(record: Record, folder: Path | str, *, adc_gain: float = 2000.0) -> Path:
@@ -287,7 +213,7 @@ def _write_files(folder: Path, record: Record, groups: list, adc_gain: float) ->
     lines = [f"{record.name} {n_signal} {rate} {record.n_time}"]
     for file, leads, signals in groups:
         values = np.asarray(signals, dtype=np.float64)
-        samples = np.where(np.isfinite(values), np.rint(values * adc_gain), _MISSING["16"])
+        samples = np.where(np.isfinite(values), np.rint(values * adc_gain), MISSING["16"])
         samples = samples.astype("<i2")
         samples.T.tofile(folder / file)
         for lead, row in zip(leads, samples, strict=True):

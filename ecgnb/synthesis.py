@@ -100,6 +100,9 @@ class Truth:
         Mask `(beat,)` of the beats that start in a ventricle.
     waves_s
         Onset and end in s `(beat, wave, 2)` of P, QRS, T; NaN where a beat has no such wave.
+    alternans_uv
+        What alternans adds to the T wave of each beat `(beat,)` in the lead that shows it most:
+        half the chosen difference and its negative in turn, 0 in ectopic beats.
     clean
         Signals without wander, noise and hum `(lead, time)`, mV.
     abnormality
@@ -114,6 +117,7 @@ class Truth:
     r_peaks: np.ndarray
     ectopic: np.ndarray
     waves_s: np.ndarray
+    alternans_uv: np.ndarray
     clean: np.ndarray
     abnormality: np.ndarray
     severity: float
@@ -283,6 +287,7 @@ def _truth(
         r_peaks=np.round(beats.times_s[inside] * rate).astype(int),
         ectopic=beats.ectopic[inside],
         waves_s=_true_waves(person.heart, beats)[inside],
+        alternans_uv=options.alternans_uv * beats.alternation[inside],
         clean=derive_leads(signals[0]),
         abnormality=derive_leads(signals[0] - signals[1]),
         severity=person.severity,

@@ -6,6 +6,7 @@ import io
 import os
 import tempfile
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -13,18 +14,31 @@ import pandas as pd
 
 def write_bytes(path: Path, content: bytes) -> Path:
     """Return `path` after writing `content` and its SHA-256 beside it, each at one stroke."""
+    return write_chunks(path, (content,))
+
+
+def write_chunks(path: Path, chunks: Iterable[bytes]) -> Path:
+    """Return `path` after writing chunks one by one, and their SHA-256 beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256(content).hexdigest()
-    for target, data in ((path, content), (checksum_path(path), f"{digest}\n".encode())):
-        descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            Path(partial).replace(target)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
+    digest = _replace(path, chunks)
+    _replace(checksum_path(path), (f"{digest}\n".encode(),))
     return path
+
+
+def _replace(path: Path, chunks: Iterable[bytes]) -> str:
+    """Write a file aside, move it into place and return its SHA-256."""
+    digest = hashlib.sha256()
+    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+                digest.update(chunk)
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+    return digest.hexdigest()
 
 
 def checksum_path(path: Path) -> Path:
@@ -66,3 +80,18 @@ def record_failure(path: Path, error: BaseException) -> None:
     """Write the exception of a task beside where its result would be."""
     text = "".join(traceback.format_exception(error))
     write_bytes(path.with_suffix(".error.txt"), text.encode())
+
+
+def failure_of(path: Path) -> str:
+    """Return the last line of what `record_failure` wrote, or that nothing is known."""
+    try:
+        return path.with_suffix(".error.txt").read_text().strip().splitlines()[-1]
+    except (OSError, IndexError):
+        return "it did not finish"
+
+
+def forget_failure(path: Path) -> None:
+    """Remove what an earlier failure of a task left."""
+    failure = path.with_suffix(".error.txt")
+    for file in (failure, checksum_path(failure)):
+        file.unlink(missing_ok=True)

@@ -12,16 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ecgnb.beats import align_beats, find_peaks
 from ecgnb.leads import LEADS
 from ecgnb.pca import fit_pca
-from ecgnb.preprocessing import fill_missing, filter_signals, resample_signals
-from ecgnb.records import Record
 from ecgnb.training import FitOptions, History, draw_windows, fit
+from ecgnb.windows import N_TIME
 
-SAMPLING_RATE = 250.0
-N_TIME = 256
-BEFORE = 96
 _N_LEAD = len(LEADS)
 _N_SHORT = N_TIME // 16
 _IN_USE_NATS = 0.05
@@ -250,51 +245,3 @@ def reconstruct(model: Vae, windows: np.ndarray) -> np.ndarray:
     """Return the reconstruction of windows `(window, lead, time)` from their latent means."""
     with torch.no_grad():
         return model(torch.from_numpy(np.ascontiguousarray(windows))).numpy()
-
-
-def beat_windows(record: Record, *, n_most: int = 40) -> np.ndarray:
-    """Return windows `(window, lead, time)` in mV, one per beat, the R peak at sample 96.
-
-    A window of 1.024 s at 250 Hz around each R peak, 0.5-40 Hz: the latents need not spend
-    themselves on where the beat is. At most `n_most`, spread evenly over the record.
-    """
-    cleaned = filter_signals(fill_missing(record.signals), record.sampling_rate)
-    signals = resample_signals(cleaned, record.sampling_rate, SAMPLING_RATE)
-    peaks = find_peaks(signals, SAMPLING_RATE)
-    windows = align_beats(signals, peaks, before=BEFORE, after=N_TIME - BEFORE)
-    if len(windows) > n_most:
-        windows = windows[np.linspace(0, len(windows) - 1, n_most).astype(int)]
-    return windows.astype(np.float32)
-
-
-@dataclass(frozen=True)
-class WindowSet:
-    """Windows `(window, lead, time)` in mV with the patient of each."""
-
-    windows: np.ndarray
-    patients: np.ndarray
-
-    def scaled(self, factor: np.ndarray) -> np.ndarray:
-        """Return the windows over a factor per lead `(lead, 1)` in mV."""
-        return (self.windows / factor).astype(np.float32)
-
-    @property
-    def n_patient(self) -> int:
-        """Number of patients."""
-        return len(np.unique(self.patients))
-
-
-def collect_windows(records: Sequence[Record], *, n_most: int = 40) -> WindowSet:
-    """Return the beat windows of several records."""
-    pieces = [beat_windows(record, n_most=n_most) for record in records]
-    patients = [
-        np.repeat(record.patient or record.name, len(piece))
-        for record, piece in zip(records, pieces, strict=True)
-    ]
-    empty = np.zeros((0, _N_LEAD, N_TIME), dtype=np.float32)
-    return WindowSet(np.concatenate([empty, *pieces]), np.concatenate([[], *patients]))
-
-
-def lead_factor(windows: np.ndarray) -> np.ndarray:
-    """Return the largest size of each lead `(lead, 1)` in mV, outliers (0.1 %) left out."""
-    return np.quantile(np.abs(windows), 0.999, axis=(0, 2))[:, None].astype(np.float32)

@@ -7,6 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from ecgnb.claims import CLAIMS
+
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
 NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
@@ -90,8 +92,11 @@ def test_every_figure_has_a_caption_and_alt_text(path):
     for cell in code_cells(path):
         if "plt.subplots(" in cell.source:
             meta = cell.metadata.get("mystnb", {})
-            assert len(meta["figure"]["caption"]) > 20
-            assert len(meta["image"]["alt"]) > 10
+            caption, alternative = meta["figure"]["caption"], meta["image"]["alt"]
+            assert len(caption) > 20
+            assert 15 <= len(alternative) <= 300
+            assert alternative != caption
+            assert not re.search(r"[`{}]|\.png|^(figure|image) of", alternative, re.IGNORECASE)
 
 
 @each_notebook
@@ -112,3 +117,89 @@ def test_every_citation_is_in_the_bibliography():
 def test_no_text_of_the_book_names_a_path_of_a_machine():
     for path in [*BOOK.glob("*.md"), *NOTEBOOKS]:
         assert not re.search(r"/(home|root|tmp|work|Users)/", path.read_text()), path.name
+
+
+READING = [p for p in NOTEBOOKS if p.stem[:2] in {"01", "02", "03", "04", "05", "sc"}]
+each_chapter = pytest.mark.parametrize("path", READING, ids=lambda path: path.stem)
+
+
+def figures_of(path):
+    """Return name, caption and alternative text of the figures of a notebook, in order."""
+    found = []
+    for cell in code_cells(path):
+        meta = cell.metadata.get("mystnb", {})
+        if "figure" in meta or "plt.subplots(" in cell.source or "interactive." in cell.source:
+            found.append((meta["figure"].get("name"), meta["figure"]["caption"]))
+    return found
+
+
+def bullets_of(section):
+    return [part.strip() for part in re.split(r"^\* ", section, flags=re.MULTILINE)[1:]]
+
+
+@each_chapter
+def test_every_figure_is_numbered_and_the_text_before_it_says_what_to_see(path):
+    text_so_far = ""
+    for cell in load(path).cells:
+        if cell.cell_type == "markdown":
+            text_so_far += cell.source
+        elif "figure" in cell.metadata.get("mystnb", {}):
+            name = cell.metadata["mystnb"]["figure"]["name"]
+            sentence = re.search(rf"[^.]*\{{numref\}}`{name}`[^.]*[.:]", text_so_far)
+            assert sentence, name
+            assert len(sentence[0].split()) >= 6, sentence[0]
+
+
+def test_no_two_figures_share_a_name():
+    names = [name for path in READING for name, _ in figures_of(path)]
+    assert all(re.fullmatch(r"fig-[a-z0-9-]+", name) for name in names)
+    assert sorted(set(names)) == sorted(names)
+
+
+@each_chapter
+def test_a_caption_reads_alone(path):
+    for name, caption in figures_of(path):
+        assert caption.endswith("."), name
+        assert len(caption.split()) >= 10, name
+        assert not re.search(r"\b(above|below|see text|this page)\b", caption), name
+
+
+@each_chapter
+def test_a_chapter_opens_with_label_title_task_and_run_time(path):
+    first = load(path).cells[0].source
+    assert re.match(r"\(ch-[a-z-]+\)=\n# [A-Z]\w+,? ", first)
+    assert re.search(r"^You will ", first, flags=re.MULTILINE)
+    assert re.search(r"^Run time: .+\.$", first, flags=re.MULTILINE)
+
+
+@each_chapter
+def test_the_summary_answers_what_the_chapter_promised_bullet_by_bullet_with_numbers(path):
+    promised = bullets_of(load(path).cells[0].source.split("Run time")[0])
+    cell = next(c.source for c in load(path).cells if c.source.startswith("## Summary"))
+    answered = bullets_of(cell)
+    assert 3 <= len(promised) <= 5
+    assert len(answered) == len(promised)
+    assert [answer for answer in answered if "{glue:text}" not in answer] == []
+
+
+@each_chapter
+def test_the_solutions_of_the_exercises_are_folded(path):
+    cell = next(c.source for c in load(path).cells if c.source.startswith("## Exercises"))
+    asked, solved = cell.split("```{admonition} Solution", 1)
+    assert ":class: dropdown" in solved
+    numbers = re.findall(r"^(\d+)\. ", asked, flags=re.MULTILINE)
+    answers = re.findall(r"^(\d+)\. ", solved, flags=re.MULTILINE)
+    assert numbers
+    assert answers == numbers or (numbers == ["1"] and not answers)
+
+
+def test_every_entry_of_the_bibliography_is_cited():
+    known = set(re.findall(r"@\w+\{(\w+),", (BOOK / "references.bib").read_text()))
+    texts = [text_of(path) for path in NOTEBOOKS] + [p.read_text() for p in BOOK.glob("*.md")]
+    cited = re.findall(r"\{cite:[pt]\}`([^`]+)`", "\n".join(texts))
+    assert known - {key for group in cited for key in group.split(",")} == set()
+
+
+def test_every_claim_links_to_a_section_that_its_chapter_has():
+    for claim in CLAIMS:
+        assert f"## {claim.section}\n" in text_of(BOOK / f"{claim.chapter}.ipynb") + "\n", claim

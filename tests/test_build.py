@@ -36,6 +36,23 @@ def test_a_notebook_runs_with_the_parameters_of_its_page(page):
     assert "papermill" not in done.metadata
 
 
+def test_every_copy_of_the_condition_page_has_its_own_label_and_figures():
+    cells = [
+        nbformat.v4.new_markdown_cell("(ch-condition)=\n# Look at one condition\n"),
+        nbformat.v4.new_markdown_cell("See {numref}`fig-condition-map`."),
+        nbformat.v4.new_code_cell("draw()"),
+    ]
+    cells[2].metadata["mystnb"] = {"figure": {"name": "fig-condition-map", "caption": "A map."}}
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    book.name_condition(notebook, "bundle branch block")
+    assert notebook.cells[0].source.startswith(
+        "(ch-condition-bundle-branch-block)=\n# Bundle branch"
+    )
+    assert notebook.cells[1].source == "See {numref}`fig-bundle-branch-block-map`."
+    figure = notebook.cells[2].metadata["mystnb"]["figure"]
+    assert figure["name"] == "fig-bundle-branch-block-map"
+
+
 def test_a_second_run_gives_the_same_bytes(page):
     build, one = book.Build("smoke", ""), page("1 + 1")
     path = build.executed / "08_condition_x.ipynb"

@@ -106,6 +106,30 @@ def test_check_as_json_says_the_same(challenge):
     assert "A0001.mat" in found["refused"][0]
 
 
+def test_check_counts_by_database_condition_and_origin_and_leaves_with_0(cohort):
+    result = CliRunner().invoke(app, ["check"], env={"ECGNB_DATA": str(cohort)})
+    assert result.exit_code == 0, result.output
+    assert re.search(r"twadb +simulated +not stated +2 +2\n", result.output)
+    assert re.search(r"ptbdb +simulated +myocarditis +2 +1\n", result.output)
+    assert "18 records can be used, 0 cannot" in result.output
+
+
+def test_check_gives_every_record_that_cannot_be_used_a_line_and_leaves_with_1(cohort, tmp_path):
+    folder = Path(shutil.copytree(cohort, tmp_path / "mirror"))
+    (folder / "twadb" / "twa01.dat").write_bytes(b"cut")
+    (folder / "ptbdb" / "patient003" / "s0005_re.hea").write_text("")
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "mine.hea").write_text("mine 1 500 10\n")
+    shutil.copy(folder / "twadb" / "twa02.hea", folder / "elsewhere")
+    shutil.copy(folder / "twadb" / "twa02.dat", folder / "elsewhere")
+    result = CliRunner().invoke(app, ["check", str(folder)])
+    assert result.exit_code == 1
+    lines = [line for line in result.output.splitlines() if line.startswith("cannot be used")]
+    assert [line.split(":")[1].strip() for line in lines] == ["twa01", "s0005_re", "mine"]
+    assert re.search(r"\(no database\) +simulated +not stated +1 +0\n", result.output)
+    assert "17 records can be used, 3 cannot" in result.output
+
+
 @pytest.mark.parametrize("depth", ["twadb/1.0.0", "twadb", "1.0.0", "."])
 def test_a_mirror_may_have_version_folders_or_not(cohort, tmp_path, depth):
     shutil.copytree(cohort / "twadb", tmp_path / depth, dirs_exist_ok=True)

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ecgnb import recording_plots
-from ecgnb.databases import find_records, load_database
+from ecgnb.databases import TWADB_FROM_PTBDB, find_records, load_database
 from ecgnb.description import (
     band_powers,
     beat_figures,
@@ -21,14 +21,15 @@ from ecgnb.description import (
     describe_records,
     list_quality,
     list_records,
-    match_records,
     singular_shares,
+    summarise_origins,
     write_description,
 )
 from ecgnb.leads import derive_leads
+from ecgnb.matching import match_records, name_known
 from ecgnb.preprocessing import prepare_record, resample_signals
 from ecgnb.records import read_record, write_record
-from ecgnb.simulate import SimulationOptions, simulate_record
+from ecgnb.simulate import SimulationOptions, simulate_record, write_cohort
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def test_band_powers_find_a_sinusoid_and_keep_its_power():
     assert powers[6] * 4 == pytest.approx(100**2 / 2, rel=0.1)
 
 
-def test_a_description_has_one_row_a_record_with_its_intervals(healthy, table, tmp_path):
+def test_a_description_has_one_row_a_record_with_its_intervals(healthy, table):
     assert list(table["record"]) == ["simulated", "again"]
     truth = healthy.truth
     assert table["rr_ms"].iloc[0] == pytest.approx(2 * np.median(np.diff(truth.r_peaks)), abs=8)
@@ -66,9 +67,17 @@ def test_a_description_has_one_row_a_record_with_its_intervals(healthy, table, t
     assert table["qt_ms"].iloc[0] == pytest.approx(qt_ms, abs=45)
     shares = table[[f"share_{rank}" for rank in range(4, 9)]].sum(axis=1)
     assert shares.iloc[0] == pytest.approx(table["share_beyond_3"].iloc[0])
-    path = write_description([healthy.record], tmp_path / "description.csv")
-    assert path.read_text().count("\n") == 2
-    assert [file.name for file in tmp_path.iterdir()] == ["description.csv"]
+    pr_ms = 1000 * np.median(truth.waves_s[:, 1, 0] - truth.waves_s[:, 0, 0])
+    assert table["pr_ms"].iloc[0] == pytest.approx(pr_ms, abs=45)
+
+
+def test_both_tables_on_a_mirror_are_written(tmp_path):
+    data = write_cohort(tmp_path / "c", n_twadb=2, n_patient=1, duration_s=15, ptbdb_duration_s=12)
+    (tmp_path / "out").mkdir()
+    described, shared = write_description(data, tmp_path / "out")
+    assert len(pd.read_csv(described)) == 18
+    assert list(pd.read_csv(shared)["record"].sort_values()) == ["twa01", "twa02"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {described.name, shared.name}
 
 
 def test_a_record_without_beats_is_described_without_beat_figures():
@@ -93,6 +102,11 @@ def test_a_resampled_copy_is_matched_and_another_record_of_the_person_is_not():
     assert match_records([copy], [second])["correlation"].iloc[0] < 0.95
 
 
+def test_the_pairs_that_the_labels_know_are_named_and_the_best_come_first():
+    matches = pd.DataFrame({"record": ["twa06", "twa11"], "correlation": [0.2, 0.98]})
+    assert list(name_known(matches)["known"]) == ["s0178lre", ""]
+
+
 def test_without_a_long_enough_record_nothing_is_matched(healthy):
     short = replace(healthy.record, signals=healthy.record.signals[:, :1000])
     assert np.isnan(match_records([healthy.record], [short])["correlation"].iloc[0])
@@ -106,6 +120,17 @@ def test_a_comparison_has_a_legend_entry_for_each_group_and_labelled_axes(name, 
     axes = getattr(recording_plots, name)(Figure().subplots(), {"one": table, "two": table})
     assert axes.get_legend_handles_labels()[1] == ["one", "two"]
     assert axes.get_ylabel()
+
+
+def test_origins_are_counted_and_one_that_its_rank_contradicts_is_in_doubt(table):
+    rows = pd.concat([table, table, table[:1]]).assign(origin=["a"] * 3 + ["synthetic"] * 2)
+    rows["share_beyond_3"] = [0.01, 0.02, 1e-7, 1e-7, 0.03]
+    summary = summarise_origins(rows)
+    assert list(summary.index) == ["a", "synthetic"]
+    assert list(summary["records"]) == [3, 2]
+    assert list(summary["share"]) == [0.6, 0.4]
+    assert list(summary["of_rank_3"]) == [1, 1]
+    assert list(summary["in_doubt"]) == [1, 1]
 
 
 def test_the_rank_figure_has_a_row_for_each_origin(table):
@@ -144,6 +169,7 @@ def test_a_table_compared_with_itself_lies_inside_and_a_doubled_one_does_not(tab
     spread = pd.concat([table, table.assign(rr_ms=table["rr_ms"] * 1.1)])
     same = compare_descriptions(spread, spread).set_index("figure")
     assert same["inside"].all()
+    assert np.allclose(same["spread"].dropna(), 1.0)
     assert "duration_s" not in same.index
     doubled = spread.assign(rr_ms=2 * spread["rr_ms"])
     assert not compare_descriptions(spread, doubled).set_index("figure").loc["rr_ms", "inside"]
@@ -170,5 +196,16 @@ def test_the_recorded_descriptions_are_those_of_the_real_files():
     for database in ("twadb", "ptbdb"):
         for record in load_database(data, database, limit=3).records:
             row = describe_record(record)
-            for name in ("rr_ms", "qrs_mv_V2", "share_4", "power_5_hz", "limb_error_uv"):
-                assert row[name] == pytest.approx(recorded.loc[record.name, name], rel=2e-3)
+            for name in ("rr_ms", "pr_ms", "qrs_mv_V2", "share_4", "power_5_hz", "limb_error_uv"):
+                assert row[name] == pytest.approx(
+                    recorded.loc[record.name, name], rel=2e-3, nan_ok=True
+                )
+
+
+def test_what_both_databases_hold_is_what_the_labels_know():
+    root = Path(__file__).resolve().parents[1]
+    shared = pd.read_csv(root / "results" / "shared_recordings.csv")
+    found = shared[shared["correlation"] > 0.9]
+    assert len(found) >= 6
+    assert (found["record"].map(TWADB_FROM_PTBDB) == found["other"]).all()
+    assert shared["correlation"].sort_values().diff().idxmax() == found.index.min()

@@ -6,63 +6,28 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
+from disturbed import ended, finish, start, wait_for_tasks
 
 from ecgnb.runs import locked
 from ecgnb.simulate import write_cohort
-
-METHODS = ("mean", "least_squares", "lagged_ridge", "average_beat", "average_beat_ridge")
-PROGRAM = [sys.executable, "-c", "from ecgnb.cli import main; main()", "run", "reconstruction"]
 
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cohort") / "c"
-    return write_cohort(folder, n_twadb=4, n_patient=0, duration_s=30.0)
+    return write_cohort(folder, n_twadb=4, n_patient=0, duration_s=15.0)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(cohort, tmp_path_factory):
     """Bytes of the table of a run that nothing disturbs."""
     out = tmp_path_factory.mktemp("undisturbed") / "t.csv.gz"
-    assert start(cohort, out).wait(timeout=120) == 0
-    return out.read_bytes()
-
-
-def start(cohort, out, *, jobs=1):
-    options = ["--data", str(cohort), "--out", str(out), "--jobs", str(jobs)]
-    with out.with_name("log.txt").open("w") as log:
-        return subprocess.Popen(
-            [*PROGRAM, *options, "--methods", ",".join(METHODS)],
-            start_new_session=True,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
-
-
-def ended(process, out):
-    """Return the exit status of a run and what it printed."""
-    return process.wait(timeout=120), out.with_name("log.txt").read_text()
-
-
-def wait_for_tasks(out, count, process):
-    """Wait until `count` tasks are done, or the process has ended."""
-    store = out.with_name(out.name + ".tasks")
-    done = -1
-    while process.poll() is None and done < count:
-        done = sum(not path.name.endswith(".cost.csv") for path in store.glob("*.csv"))
-        time.sleep(0.002)
-
-
-def finish(cohort, out):
-    """Run to the end and return the bytes of the table."""
-    status, text = ended(start(cohort, out), out)
-    assert status == 0, text
-    return out.read_bytes()
+    return finish(cohort, out)
 
 
 def test_a_run_killed_twice_at_random_ends_with_the_same_table(cohort, undisturbed, tmp_path):
@@ -78,7 +43,7 @@ def test_a_run_killed_twice_at_random_ends_with_the_same_table(cohort, undisturb
 
 def test_a_killed_worker_is_reported_and_costs_no_result(cohort, undisturbed, tmp_path):
     out = tmp_path / "t.csv.gz"
-    process = start(cohort, out, jobs=2)
+    process = start(cohort, out, "--jobs", "2")
     wait_for_tasks(out, 1, process)
     workers = [
         child
@@ -142,7 +107,37 @@ def test_a_damaged_result_is_found_and_made_again(cohort, undisturbed, tmp_path)
 
 def test_the_table_is_the_same_with_two_processes(cohort, undisturbed, tmp_path):
     out = tmp_path / "t.csv.gz"
-    process = start(cohort, out, jobs=2)
-    assert process.wait(timeout=120) == 0
-    assert out.read_bytes() == undisturbed
+    assert finish(cohort, out, "--jobs", "2") == undisturbed
     assert pd.read_csv(out)["record"].nunique() == 4
+
+
+def test_one_unreadable_record_among_60_is_reported_and_the_rest_completed(tmp_path):
+    methods = ("mean", "least_squares")
+    folder = write_cohort(tmp_path / "c", n_twadb=60, n_patient=0, duration_s=10.0)
+    whole, out = tmp_path / "a" / "t.csv.gz", tmp_path / "b" / "t.csv.gz"
+    for path in (whole, out):
+        path.parent.mkdir()
+    samples = folder / "twadb" / "twa31.dat"
+    content = samples.read_bytes()
+    samples.write_bytes(content[:-4])
+    status, text = ended(start(folder, out, methods=methods), out)
+    assert status == 1
+    assert text.count("not done: ") == 1
+    assert "not done: twa31: twa31.dat has" in text
+    assert set(pd.read_csv(out)["record"]) == {f"twa{n:02d}" for n in range(1, 61)} - {"twa31"}
+    samples.write_bytes(content)
+    expected = finish(folder, whole, methods=methods)
+    assert finish(folder, out, methods=methods) == expected
+
+
+def test_a_kill_at_any_step_of_any_write_loses_nothing(cohort, tmp_path):
+    script = Path(__file__).with_name("kill_points.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(cohort), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["42", "kills,", "0", "tables", "differ"]

@@ -86,12 +86,27 @@ def test_a_missing_file_is_named(mirror, tmp_path):
         fetch(mirror[1], tmp_path / "out")
 
 
-@pytest.mark.parametrize("path", ["../../evil.dat", "/tmp/evil.dat", "a/../../evil.dat"])
+HOSTILE = ["../../x", "../../evil.dat", "/tmp/evil.dat", "a/../../evil.dat", "a//b", "a\\b", "./x"]
+
+
+@pytest.mark.parametrize("path", HOSTILE)
 def test_a_manifest_that_leaves_the_folder_is_refused(mirror, tmp_path, path):
     write_sums(mirror[0], f"{'0' * 64} {path}")
     with pytest.raises(FetchError, match="no plain path"):
         fetch(mirror[1], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_document_with_a_space_in_its_name_is_passed_over(mirror, tmp_path):
+    write_sums(mirror[0], f"{'0' * 64} How to use (v2).pdf")
+    assert contents(fetch(mirror[1], tmp_path / "out")) == FILES
+
+
+def test_a_file_without_end_is_given_up(mirror, tmp_path, monkeypatch):
+    monkeypatch.setattr("ecgnb.fetching.MAX_FILE_BYTES", 100)
+    with pytest.raises(FetchError, match=rf"{len(FILES)} of {len(FILES)} files failed"):
+        fetch(mirror[1], tmp_path / "out")
+    assert not list((tmp_path / "out" / "twadb").iterdir())
 
 
 def test_a_link_in_the_folder_is_not_followed(mirror, tmp_path):

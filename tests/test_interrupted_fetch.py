@@ -24,9 +24,12 @@ FETCH = [sys.executable, "-c", "from ecgnb.cli import main; main()", "fetch"]
 
 
 class Slow(http.server.SimpleHTTPRequestHandler):
-    """Serves files after a delay; `stall` paths wait longer, `stall_once` only the first time."""
+    """Serves files after a delay.
 
-    delay_s, stall_s, stall, stall_once, sums = 0.0, 3.0, (), None, b""
+    Files of `stall` wait longer, of `stall_once` only the first time, of `drip` come by the byte.
+    """
+
+    delay_s, stall_s, stall, stall_once, drip, sums = 0.0, 3.0, (), None, (), b""
 
     def log_message(self, *args):
         pass
@@ -37,6 +40,13 @@ class Slow(http.server.SimpleHTTPRequestHandler):
         self.stall_once.discard(name)
         time.sleep(self.stall_s if once or name in self.stall else self.delay_s)
         try:
+            if name in self.drip:
+                self.send_response(200)
+                self.end_headers()
+                for _ in range(200):
+                    self.wfile.write(b"x")
+                    time.sleep(0.05)
+                return
             if name != "SHA256SUMS.txt":
                 super().do_GET()
                 return
@@ -153,6 +163,17 @@ def test_a_server_that_always_stalls_fails_by_name_and_the_rest_arrives(server, 
     arrived = set(digests_below(tmp_path / "out" / "twadb"))
     assert len(arrived) > 5
     assert slow not in arrived
+
+
+def test_a_server_that_drips_is_given_up(server, tmp_path):
+    url, digests, handler = server
+    slow = next(name for name in digests if name.startswith("twa1") and name.endswith(".hea"))
+    handler.drip = (slow,)
+    start = time.monotonic()
+    with pytest.raises(FetchError, match=rf"1 of .*{slow}: Timeout"):
+        fetch_few(url, tmp_path / "out", retries=0)
+    assert time.monotonic() - start < 10
+    assert slow not in digests_below(tmp_path / "out" / "twadb")
 
 
 def test_a_database_folder_that_is_a_link_is_left_alone(server, tmp_path):

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from ecgnb.databases import load_database
-from ecgnb.leads import LEADS, derive_leads, independent_signals
-from ecgnb.placement import find_misplaced, misplacements
+from ecgnb.placement import find_misplaced, misplace, misplacements, turn_over
 from ecgnb.simulate import write_cohort
 
 
@@ -27,9 +26,7 @@ def test_a_sound_recording_is_left_alone(records):
 
 @pytest.mark.parametrize("lead", ["III", "aVL", "aVF", "I"])
 def test_a_limb_lead_upside_down_is_named(lead, records):
-    signals = records[0].signals.copy()
-    signals[LEADS.index(lead)] *= -1
-    (said,) = find_misplaced(replace(records[0], signals=signals))
+    (said,) = find_misplaced(turn_over(records[0], lead))
     assert f"lead {lead} seems to be upside down" in said
 
 
@@ -44,6 +41,5 @@ def test_exchanged_limb_leads_are_named(records):
 def test_misplaced_electrodes_are_named(name, records):
     said = []
     for record in records:
-        eight = misplacements()[name] @ independent_signals(record.signals)
-        said.append(find_misplaced(replace(record, signals=derive_leads(eight))))
+        said.append(find_misplaced(misplace(record, name)))
     assert sum(name in "".join(one) for one in said) >= 4

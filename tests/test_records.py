@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -70,6 +71,30 @@ def test_an_absent_frank_file_costs_the_frank_leads_only(tmp_path):
     record = read_record(header)
     assert record.frank is None
     assert "r1.xyz is absent" in record.notes[0]
+    assert [(row.lead, row.missing) for row in record.quality[12:]] == [
+        ("vx", 1.0),
+        ("vy", 1.0),
+        ("vz", 1.0),
+    ]
+
+
+def test_the_database_tells_patient_condition_and_origin(tmp_path):
+    comments = ("Reason for admission: Hypertrophy",)
+    header = write_record(make_record(comments=comments), tmp_path / "patient007")
+    record = read_record(header, database="ptbdb")
+    labels = (record.patient, record.condition, record.origin, record.database)
+    assert labels == ("patient007", "hypertrophy", "ptbdb", "ptbdb")
+    assert read_record(header).condition == "hypertrophy"
+    assert read_record(header).patient == ""
+    assert read_record(write_record(make_record(), tmp_path)).condition == ""
+    with pytest.raises(ValueError, match="no database 'mine'"):
+        read_record(header, database="mine")
+
+
+@pytest.mark.parametrize("path", ["", ".", "..", "/", "a\0b", "x" * 5000, "nothing/at/all"])
+def test_a_path_that_names_no_record_is_refused(path):
+    with pytest.raises(RecordError):
+        read_record(path)
 
 
 @pytest.mark.parametrize("unit", ["uV", "\u00b5V", "\u03bcV"])
@@ -95,6 +120,9 @@ CASES = {
     "gain nan": ("2000.0(0)/mV", "nan(0)/mV"),
     "gain inf": ("2000.0(0)/mV", "inf(0)/mV"),
     "gain 1e999": ("2000.0(0)/mV", "1e999(0)/mV"),
+    "gain too small to be one": ("2000.0(0)/mV", "1e-300(0)/mV"),
+    "gain too large to be one": ("2000.0(0)/mV", "1e300(0)/mV"),
+    "counter frequency infinite": ("r1 12 500 ", "r1 12 500/1e999 "),
     "format 212 on 16-bit data": (".dat 16 ", ".dat 212 "),
     "unknown format": (".dat 16 ", ".dat 99 "),
     "baseline of a million million": ("(0)/mV", "(1000000000000)/mV"),
@@ -126,6 +154,40 @@ def test_a_header_that_is_wrong_is_refused(header, case):
     change_header(header, *CASES[case])
     with pytest.raises(RecordError):
         read_record(header)
+
+
+LONG = {
+    "rate": ("r1 12 500 ", "r1 12 {} "),
+    "rate with a counter": ("r1 12 500 ", "r1 12 500./{} "),
+    "gain": ("2000.0(0)/mV", "{}"),
+    "format": (".dat 16 ", ".dat {} "),
+    "lead name": (" 0 aVF", " 0 {}"),
+}
+
+
+@pytest.mark.parametrize("case", LONG)
+def test_a_field_of_a_hundred_thousand_digits_is_refused_at_once(header, case):
+    old, new = LONG[case]
+    change_header(header, old, new.format("1" * 150_000 + "x"), 1)
+    start = time.process_time()
+    with pytest.raises(RecordError, match=r"a field of 1\d\d,\d+ characters"):
+        read_record(header)
+    assert time.process_time() - start < 0.5
+
+
+def test_a_header_that_two_readers_would_read_in_two_ways_is_refused(header, tmp_path):
+    samples = header.with_suffix(".dat")
+    shutil.copy(samples, tmp_path / "r1\u00e9.dat")  # readers of ASCII take the other file
+    change_header(header, "r1.dat", "r1\u00e9.dat")
+    with pytest.raises(RecordError, match="in two ways"):
+        read_record(header)
+
+
+def test_a_line_end_that_only_unicode_knows_does_not_end_a_line(header):
+    before = read_record(header).signals
+    line = header.read_text().splitlines()[3]
+    change_header(header, line, f"# note\u2028{line}\n{line}")
+    np.testing.assert_array_equal(read_record(header).signals, before)
 
 
 MULTI = {
@@ -187,6 +249,10 @@ def test_a_wrong_initial_value_is_refused(header):
     fields = line.split()
     fields[5] = str(int(fields[5]) + 1)
     change_header(header, line, " ".join(fields))
+    with pytest.raises(RecordError, match="starts at"):
+        read_record(header)
+    fields[6] = "0"  # no checksum to compare
+    change_header(header, header.read_text().splitlines()[1], " ".join(fields))
     with pytest.raises(RecordError, match="starts at"):
         read_record(header)
 

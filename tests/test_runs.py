@@ -1,9 +1,13 @@
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
+import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from ecgnb import experiments, runs
+from ecgnb.metrics import summarise
 from ecgnb.simulate import write_cohort
 from ecgnb.tasks import is_whole, read_table, write_table
 
@@ -22,9 +26,30 @@ def run(cohort, out, **options):
 
 
 def test_the_table_has_a_row_for_each_pair_and_method(cohort, tmp_path):
-    table = run(cohort, tmp_path / "t.csv")
+    summary = run(cohort, tmp_path / "t.csv")
+    table = pd.read_csv(tmp_path / "t.csv")
     assert len(table) == 3 * 132 * len(METHODS)
     assert set(table["origin"]) == {"simulated"}
+    means = table.groupby(["record", "method"], sort=False)["r"].mean()
+    assert summary.means["r"].to_numpy() == pytest.approx(means.to_numpy(), abs=1e-5)
+
+
+def test_costs_have_a_row_for_each_input_lead_and_the_manifest_sums_them(cohort, tmp_path):
+    run(cohort, tmp_path / "t.csv", methods=("least_squares", "line_through_origin"))
+    run(cohort, tmp_path / "t.csv")
+    costs = read_table(tmp_path / "t_cost.csv")
+    assert len(costs) == 3 * 12 * len(METHODS)
+    assert (costs[["cpu_s", "wall_s"]] >= 0).all(axis=None)
+    manifest = json.loads((tmp_path / "t_manifest.json").read_text())
+    for column in ("cpu_s", "wall_s"):
+        spent = costs.groupby("method")[column].sum()
+        assert manifest[column] == pytest.approx(spent.to_dict(), abs=0.06)
+
+
+def test_the_summary_is_that_of_the_whole_table(cohort, tmp_path):
+    own = run(cohort, tmp_path / "t.csv").by_method()
+    table = summarise(pd.read_csv(tmp_path / "t.csv"))[own.columns]
+    pd.testing.assert_frame_equal(own, table, rtol=1e-4)
 
 
 def test_an_interrupted_run_ends_with_the_same_bytes(cohort, tmp_path):
@@ -39,35 +64,60 @@ def test_an_interrupted_run_ends_with_the_same_bytes(cohort, tmp_path):
 
 
 def test_a_finished_task_is_not_computed_again(cohort, tmp_path, monkeypatch):
-    first = run(cohort, tmp_path / "t.csv")
+    first = run(cohort, tmp_path / "t.csv").means
     monkeypatch.setattr(runs, "score_method", None)
-    assert run(cohort, tmp_path / "t.csv").equals(first)
+    assert run(cohort, tmp_path / "t.csv").means.equals(first)
 
 
-def test_a_task_that_fails_is_recorded_and_the_others_finish(cohort, tmp_path, monkeypatch):
+def test_a_task_that_raises_costs_only_itself_and_is_made_by_the_next_run(
+    cohort, tmp_path, monkeypatch
+):
+    sound = experiments.METHODS["mean"]
+
     def broken(prepared, seed):
-        raise RuntimeError("deliberately broken")
+        if prepared.record.name == "twa02":
+            raise RuntimeError("deliberately broken")
+        return sound.fit_predict(prepared, seed)
 
-    method = experiments.Method("broken", "broken", broken)
-    monkeypatch.setitem(experiments.METHODS, "broken", method)
-    table = run(cohort, tmp_path / "t.csv", methods=("broken", "least_squares"))
-    assert set(table["method"]) == {"least_squares"}
-    errors = list((tmp_path / "t.csv.tasks").glob("*broken*.error.txt"))
-    assert len(errors) == 3
-    assert "deliberately broken" in errors[0].read_text()
+    methods = ("mean", *METHODS)
+    run(cohort, tmp_path / "whole.csv", methods=methods)
+    with monkeypatch.context() as patch:
+        patch.setitem(experiments.METHODS, "mean", replace(sound, fit_predict=broken, fit=None))
+        done = run(cohort, tmp_path / "t.csv", methods=methods)
+    assert done.failed == ("twa02: RuntimeError: deliberately broken",)
+    assert len(pd.read_csv(tmp_path / "t.csv")) == (3 * len(methods) - 1) * 132
+    assert run(cohort, tmp_path / "t.csv", methods=methods).failed == ()
+    assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert not list((tmp_path / "t.csv.tasks").glob("*.error.txt*"))
 
 
-def test_an_unreadable_record_costs_only_itself(tmp_path):
-    folder = write_cohort(tmp_path / "c", n_twadb=2, n_patient=1, ptbdb_duration_s=5.0)
-    samples = folder / "twadb" / "twa01.dat"
-    samples.write_bytes(samples.read_bytes()[:-2])
-    assert set(run(folder, tmp_path / "t.csv")["record"]) == {"twa02"}
-    assert list((tmp_path / "t.csv.tasks").glob("twa01*.error.txt"))
+def test_a_task_has_one_thread_in_every_library(cohort, tmp_path, monkeypatch):
+    seen = []
+
+    def counting(prepared, seed):
+        seen.extend(pool["num_threads"] for pool in threadpool_info())
+        seen.append(torch.get_num_threads())
+        return experiments.METHODS["mean"].fit_predict(prepared, seed)
+
+    method = replace(experiments.METHODS["mean"], fit_predict=counting, fit=None)
+    monkeypatch.setitem(experiments.METHODS, "counting", method)
+    with threadpool_limits(2):
+        run(cohort, tmp_path / "t.csv", methods=("counting",), records=["twa01"])
+    assert len(seen) >= 2
+    assert set(seen) == {1}
+
+
+def test_a_run_of_which_nothing_finishes_says_why(tmp_path):
+    folder = write_cohort(tmp_path / "c", n_twadb=1, n_patient=1, ptbdb_duration_s=5.0)
+    (folder / "twadb" / "twa01.dat").write_bytes(b"")
+    with pytest.raises(RuntimeError, match=r"no task finished; .*twa01\.dat has 0 bytes"):
+        run(folder, tmp_path / "t.csv")
 
 
 def test_two_processes_give_the_table_of_one(cohort, tmp_path):
-    one, two = (run(cohort, tmp_path / f"{jobs}.csv", jobs=jobs) for jobs in (1, 2))
-    assert one.equals(two)
+    for jobs in (1, 2):
+        run(cohort, tmp_path / f"{jobs}.csv", jobs=jobs)
+    assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "2.csv").read_bytes()
 
 
 @pytest.mark.parametrize("options", [{"methods": ("magic",)}, {"records": ["twa99"]}])
@@ -83,15 +133,3 @@ def test_a_changed_file_is_noticed(tmp_path):
     assert not is_whole(path)
     with pytest.raises(ValueError, match=r"a\.csv"):
         read_table(path)
-
-
-def test_costs_have_a_row_for_each_input_lead_and_the_manifest_sums_them(cohort, tmp_path):
-    run(cohort, tmp_path / "t.csv", methods=("least_squares", "line_through_origin"))
-    run(cohort, tmp_path / "t.csv")
-    costs = read_table(tmp_path / "t_cost.csv")
-    assert len(costs) == 3 * 12 * len(METHODS)
-    assert (costs[["cpu_s", "wall_s"]] >= 0).all(axis=None)
-    manifest = json.loads((tmp_path / "t_manifest.json").read_text())
-    for column in ("cpu_s", "wall_s"):
-        spent = costs.groupby("method")[column].sum()
-        assert manifest[column] == pytest.approx(spent.to_dict(), abs=0.06)

@@ -163,6 +163,19 @@ def test_alternans_has_the_chosen_size(wanted_uv):
     assert 1000 * np.abs(difference).max() == pytest.approx(wanted_uv, rel=0.15, abs=6)
 
 
+def test_truth_tells_the_alternans_of_every_beat():
+    options = SimulationOptions(alternans_uv=60, respiration_deg=0, ectopic_share=0.05)
+    truth = simulate_record(options, seed=2).truth
+    assert set(truth.alternans_uv) == {-30.0, 0.0, 30.0}
+    np.testing.assert_array_equal(truth.alternans_uv == 0, truth.ectopic)
+    beats = align_beats(truth.clean, truth.r_peaks, before=0, after=230)[:, :, 75:]
+    own = truth.alternans_uv[: len(beats)]
+    more, less = (beats[own == size].mean(axis=0) for size in (30.0, -30.0))
+    lead, time = np.unravel_index(np.abs(more - less).argmax(), more.shape)
+    assert 1000 * abs((more - less)[lead, time]) == pytest.approx(60, rel=0.2)
+    assert abs(more[lead, time]) > abs(less[lead, time])  # a positive one is the larger T wave
+
+
 def test_noise_has_the_chosen_ratio_to_the_signal():
     simulated = simulate_record(SimulationOptions(snr_db=15, duration_s=30), seed=1)
     noise = simulated.record.signals - simulated.truth.clean

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from ecgnb import vae
+from ecgnb import windows as beats
 from ecgnb.pca import fit_pca
 from ecgnb.simulate import SimulationOptions, simulate_record
 
@@ -10,8 +11,8 @@ from ecgnb.simulate import SimulationOptions, simulate_record
 @pytest.fixture(scope="module")
 def windows():
     record = simulate_record(SimulationOptions(duration_s=20.0), seed=3).record
-    found = vae.beat_windows(record)
-    return (found / vae.lead_factor(found)).astype(np.float32)
+    found = beats.beat_windows(record)
+    return (found / beats.lead_factor(found)).astype(np.float32)
 
 
 def small_model(**changes):
@@ -67,14 +68,63 @@ def test_a_vae_can_learn_eight_windows_by_heart(windows):
     assert error < 0.2 * np.square(eight - eight.mean(axis=0)).mean()
 
 
+def test_the_elbo_is_a_lower_bound_of_the_likelihood_and_tight_for_a_linear_decoder(windows):
+    """For a linear decoder the likelihood is Gaussian: importance samples must agree with it."""
+    torch.manual_seed(0)
+    model = vae.Vae(vae.VaeOptions(n_latent=2, noise=0.5)).double().eval()
+    with torch.no_grad():
+        model.decode_bent.weight.zero_()
+        model.decode_bent.bias.zero_()
+    batch = torch.from_numpy(windows[:1]).double()
+    columns, noise = model.decode_linear.weight, model.options.noise
+    marginal = torch.distributions.LowRankMultivariateNormal(
+        model.decode_linear.bias, columns, noise**2 * torch.ones(len(columns))
+    )
+    constant = batch.numel() * (np.log(noise) + 0.5 * np.log(2 * np.pi))
+    with torch.no_grad():
+        exact = marginal.log_prob(batch.flatten(1)) + constant
+        draws = [sum(vae.elbo_terms(model, batch).values()) for _ in range(100)]
+        terms = torch.stack(draws)
+    standard_error = float(terms.std()) / 10
+    assert float(-terms.mean()) < float(exact) + 4 * standard_error
+
+
+def test_the_elbo_agrees_with_monte_carlo(windows):
+    model, batch = small_model(), torch.from_numpy(windows[:1])
+    with torch.no_grad():
+        mean, log_variance = model.encode(batch)
+        posterior = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
+        latents = posterior.sample((500,))[:, 0]
+        likelihood = torch.distributions.Normal(model.decode(latents), model.options.noise)
+        at_mean = torch.distributions.Normal(batch, model.options.noise).log_prob(batch)
+        prior = torch.distributions.Normal(0.0, 1.0).log_prob(latents)
+        error = (at_mean - likelihood.log_prob(batch)).sum(dim=(1, 2))
+        direct = error + (posterior.log_prob(latents) - prior).sum(dim=1)
+        torch.manual_seed(1)
+        ours = torch.cat([sum(vae.elbo_terms(model, batch).values()) for _ in range(500)])
+    spread = (float(direct.var()) + float(ours.var())) / 500
+    assert float(ours.mean()) == pytest.approx(float(direct.mean()), abs=4 * spread**0.5)
+
+
 def test_pca_with_all_components_rebuilds_its_training_windows(windows):
     model = fit_pca(windows, len(windows))
     np.testing.assert_allclose(model.reconstruct(windows), windows, atol=1e-4)
 
 
+def test_pca_is_that_of_a_singular_value_decomposition(windows):
+    flat = windows.reshape(len(windows), -1)
+    axes = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)[2][:3]
+    found = fit_pca(windows, 3).axes
+    np.testing.assert_allclose(np.abs(axes @ found.T), np.eye(3), atol=1e-3)
+
+
+def test_components_that_the_windows_do_not_span_are_zero(windows):
+    assert np.abs(fit_pca(windows[:3], 3).axes[2]).max() == 0
+
+
 def test_the_r_peak_of_a_window_is_where_it_is_said_to_be(windows):
     size = np.abs(np.gradient(windows, axis=2)).mean(axis=(0, 1))
-    assert abs(int(size.argmax()) - vae.BEFORE) <= 10
+    assert abs(int(size.argmax()) - beats.BEFORE) <= 10
 
 
 def test_leads_share_the_encoders_kernels(windows):

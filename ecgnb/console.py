@@ -1,0 +1,93 @@
+"""What all commands share: errors without tracebacks, exit codes, text or JSON."""
+
+import errno
+import json
+import math
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ecgnb.showing import lines_for_terminal
+
+DATA_PROBLEM, BAD_USAGE = 1, 2
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+
+
+class Reporting(TyperGroup):
+    """Commands whose errors are one line on stderr and exit status 1, unless `--debug` is given.
+
+    `--debug` may stand anywhere on the line.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
+        """Parse the line with `--debug` moved to where it belongs."""
+        return super().parse_args(ctx, sorted(args, key=lambda word: word != "--debug"))
+
+    def invoke(self, ctx: Any) -> object:  # noqa: ANN401
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            is_of_typer = hasattr(error, "exit_code") or isinstance(error, typer.Abort)
+            broken_pipe = isinstance(error, OSError) and error.errno == errno.EPIPE
+            if is_of_typer or broken_pipe or ctx.params.get("debug"):
+                raise
+            raise fail(describe(error)) from None
+
+
+def describe(error: Exception) -> str:
+    """Return what an exception says, with its kind where it was not foreseen.
+
+    Examples
+    --------
+    >>> describe(ValueError("too short")), describe(IndexError("9"))
+    ('too short', 'IndexError: 9 (--debug shows where)')
+    """
+    foreseen = isinstance(error, OSError | RuntimeError | ValueError)
+    ours = type(error).__module__.startswith("ecgnb")
+    text = str(error) or type(error).__name__
+    return text if foreseen or ours else f"{type(error).__name__}: {text} (--debug shows where)"
+
+
+def fail(message: object, code: int = DATA_PROBLEM) -> typer.Exit:
+    """Return the exit that ends the program after its message is written to stderr."""
+    typer.echo(f"ecgnb: {lines_for_terminal(message)}", err=True)
+    return typer.Exit(code)
+
+
+def tell(facts: dict[str, Any], text: str, *, as_json: bool) -> None:
+    """Print facts as one JSON object, or the text for people."""
+    typer.echo(json.dumps(plain(facts), indent=1) if as_json else lines_for_terminal(text))
+
+
+def plain(thing: Any) -> Any:  # noqa: ANN401 (a tree of JSON values)
+    """Return what JSON can hold: tables as rows, NaN as null, paths as text.
+
+    Examples
+    --------
+    >>> plain({"r": float("nan"), "names": ("a",)})
+    {'r': None, 'names': ['a']}
+    """
+    if isinstance(thing, dict):
+        return {str(key): plain(value) for key, value in thing.items()}
+    if isinstance(thing, list | tuple):
+        return [plain(value) for value in thing]
+    if hasattr(thing, "to_dict"):
+        return plain(thing.to_dict("records"))
+    if hasattr(thing, "item"):
+        thing = thing.item()
+    if isinstance(thing, float):
+        return thing if math.isfinite(thing) else None
+    return thing if isinstance(thing, int | str | None) else str(thing)
+
+
+def names_in(text: str) -> list[str]:
+    """Return names separated by commas.
+
+    Examples
+    --------
+    >>> names_in("a, b,")
+    ['a', 'b']
+    """
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -1,0 +1,112 @@
+"""What a run will cost, told before it starts, from costs that `benchmarks/costs.py` measured."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ecgnb.headers import HeaderError, parse_header
+
+_TABLE = "costs.csv"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run is expected to take, on a machine like the one that was measured.
+
+    `memory_mb` counts all local processes together, `wall_h` divides the CPU time among them.
+    """
+
+    n_record: int
+    n_task: int
+    signal_h: float
+    cpu_h: float
+    wall_h: float
+    memory_mb: float
+    disk_mb: float
+    not_measured: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.n_record} records, {self.signal_h:.2f} h of signal, {self.n_task} tasks",
+            f"CPU time: {self.cpu_h:.3g} h; with this number of processes {self.wall_h:.3g} h",
+            f"memory: {self.memory_mb:.0f} MB; disk: {self.disk_mb:.0f} MB",
+        ]
+        if self.not_measured:
+            lines.append(f"never measured, not counted: {', '.join(self.not_measured)}")
+        return "\n".join(lines)
+
+
+@cache
+def measured() -> pd.DataFrame:
+    """Return the measured costs: `what`, `duration_s` of a record, `value` (CPU s, or MB)."""
+    with (files("ecgnb") / "tables" / _TABLE).open() as file:
+        return pd.read_csv(file)
+
+
+def cost_of(what: str, durations_s: np.ndarray) -> np.ndarray:
+    """Return one cost for records of some durations: between measured ones on a line.
+
+    Beyond the longest it grows with the duration.
+
+    Examples
+    --------
+    >>> short, long = cost_of("neighbours", np.array([30.0, 120.0]))
+    >>> bool(short < long)
+    True
+    """
+    table = measured()[measured()["what"] == what].sort_values("duration_s")
+    known, values = table["duration_s"].to_numpy(), table["value"].to_numpy()
+    durations_s = np.asarray(durations_s, dtype=float)
+    return np.interp(durations_s, known, values) * np.maximum(durations_s / known[-1], 1.0)
+
+
+def forecast(
+    durations_s: Sequence[float] | np.ndarray,
+    methods: Sequence[str],
+    *,
+    n_seed: int = 1,
+    jobs: int = 1,
+) -> Forecast:
+    """Return what a run is expected to take on records of these durations.
+
+    Examples
+    --------
+    >>> one, two = (forecast([60.0] * n, ["mean", "neighbours"]) for n in (100, 200))
+    >>> two.n_task, one.memory_mb == two.memory_mb, round(two.cpu_h / one.cpu_h, 1)
+    (400, True, 2.0)
+    """
+    durations_s = np.asarray(durations_s, dtype=float)
+    known = [method for method in methods if method in set(measured()["what"])]
+    n_task = len(durations_s) * len(methods) * n_seed
+    cpu_s = cost_of("record", durations_s).sum()
+    cpu_s += n_seed * len(methods) * cost_of("task", durations_s).sum()
+    cpu_s += n_seed * sum(cost_of(method, durations_s).sum() for method in known)
+    n_process = jobs if jobs == 1 else jobs + 1
+    cpu_s += n_process * float(cost_of("start", np.ones(1))[0])
+    longest = np.array([durations_s.max(initial=1.0)])
+    return Forecast(
+        n_record=len(durations_s),
+        n_task=n_task,
+        signal_h=float(durations_s.sum()) / 3600,
+        cpu_h=float(cpu_s) / 3600,
+        wall_h=float(cpu_s) / 3600 / jobs,
+        memory_mb=float(n_process * cost_of("memory_mb", longest)[0]),
+        disk_mb=float(n_task * cost_of("disk_mb", np.ones(1))[0]),
+        not_measured=tuple(sorted(set(methods) - set(known))),
+    )
+
+
+def read_durations(paths: Sequence[Path]) -> list[float]:
+    """Return the duration in s that each header announces; one that cannot be read is left out."""
+    durations_s = []
+    for path in paths:
+        with contextlib.suppress(HeaderError, OSError):
+            header = parse_header(path.read_text(errors="replace"))
+            durations_s.append(header.n_time / header.sampling_rate)
+    return durations_s

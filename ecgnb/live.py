@@ -1,0 +1,213 @@
+"""The live page: recordings and models packed for a browser, and the same numbers in Python.
+
+A page has no Python. It gets stretches of calibration, the principal axes of the nearest-neighbour
+look-up and a test stretch, all rounded to what is packed; `predict` computes from the same rounded
+numbers, so that the page can be checked against it to the last digit.
+"""
+
+import base64
+import html
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from ecgnb.beats import align_beats, average_beat, find_peaks
+from ecgnb.leads import LEADS, lead_index, other_leads
+from ecgnb.neighbours import (
+    N_NEIGHBOUR,
+    REACHES_S,
+    Embedding,
+    Library,
+    NeighbourModel,
+    fit_embedding,
+)
+from ecgnb.preprocessing import Prepared
+from ecgnb.templates import AFTER_S, BEFORE_S, paste_beats
+
+_WEB = Path(__file__).resolve().parent / "web"
+_UNIT_MV = 0.001  # signals are packed as whole microvolts
+_LARGEST_MV = 32.0
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class LiveRecording:
+    """One recording on the page: `library` to look up in and `shown` to reconstruct, mV.
+
+    Both are `(lead, time)` in whole microvolts. `peaks` holds for each lead the R peaks found
+    on that lead alone, in the library and in the shown stretch.
+    """
+
+    name: str
+    origin: str
+    sampling_rate: float
+    library: np.ndarray
+    shown: np.ndarray
+    peaks: tuple[tuple[np.ndarray, np.ndarray], ...]
+
+
+def make_recording(
+    prepared: Prepared, *, library_s: float = 36.0, shown_s: float = 10.0
+) -> LiveRecording:
+    """Return what the page needs of a record: the end of its training part, some test part.
+
+    Parameters
+    ----------
+    prepared
+        The record; nothing but its training part reaches the library.
+    library_s, shown_s
+        At most so many seconds of the training part and of the test part.
+
+    Raises
+    ------
+    ValueError
+        If the signals are too large to be packed, or have no scale in mV.
+    """
+    rate = prepared.sampling_rate
+    library = _in_microvolts(prepared.scaling.to_mv(prepared.train[:, -round(library_s * rate) :]))
+    shown = _in_microvolts(prepared.scaling.to_mv(prepared.test[:, : round(shown_s * rate)]))
+    peaks = tuple(
+        (find_peaks(known, rate), find_peaks(given, rate))
+        for known, given in zip(library, shown, strict=True)
+    )
+    labels = prepared.record
+    return LiveRecording(labels.name, labels.origin, rate, library, shown, peaks)
+
+
+def _in_microvolts(signals_mv: np.ndarray) -> np.ndarray:
+    """Return signals in mV, rounded to whole microvolts."""
+    if not np.abs(signals_mv).max(initial=0.0) < _LARGEST_MV:
+        raise ValueError(f"signals of the live page must lie within {_LARGEST_MV:g} mV")
+    return np.round(signals_mv.astype(np.float64) / _UNIT_MV) * _UNIT_MV
+
+
+def find_axes(recording: LiveRecording, lead: int) -> tuple[Embedding, ...]:
+    """Return the embedding of one given lead for each reach, its numbers rounded to float32."""
+    rate, signal = recording.sampling_rate, recording.library[lead]
+    found = [fit_embedding(signal, round(reach_s * rate)) for reach_s in REACHES_S]
+    return tuple(Embedding(_rounded(one.mean), _rounded(one.axes), one.step) for one in found)
+
+
+def _rounded(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32).astype(np.float64)
+
+
+def fit_live(recording: LiveRecording, lead: int) -> NeighbourModel:
+    """Return the nearest neighbours of one given lead as the page has them: searched exactly."""
+    libraries, embeddings = [], find_axes(recording, lead)
+    for axes in embeddings:
+        places = axes.apply(recording.library[lead])
+        moments = axes.reach + np.arange(len(places))
+        libraries.append(Library(cKDTree(places), moments, recording.library))
+    return NeighbourModel(embeddings, tuple(libraries), slack=0.0)
+
+
+def predict(
+    recording: LiveRecording, lead: int, *, scale: float = 1.0, shift_mv: float = 0.0
+) -> np.ndarray:
+    """Return all leads `(lead, time)` in mV of the shown stretch, from one lead of it.
+
+    Parameters
+    ----------
+    recording
+        What the page shows.
+    lead
+        Index of the given lead.
+    scale, shift_mv
+        The given lead is multiplied and moved first, as by the sliders of the page.
+    """
+    return fit_live(recording, lead).predict(scale * recording.shown[lead] + shift_mv)
+
+
+def paste_average_beat(recording: LiveRecording, lead: int) -> np.ndarray:
+    """Return the average beat `(lead, time)` in mV pasted at the R peaks of one lead."""
+    rate, (known, given) = recording.sampling_rate, recording.peaks[lead]
+    before, after = round(BEFORE_S * rate), round(AFTER_S * rate)
+    beats = align_beats(recording.library, known, before=before, after=after)
+    if len(beats) == 0:
+        beats = np.repeat(recording.library.mean(axis=1)[None, :, None], before + after, axis=2)
+    return paste_beats(average_beat(beats), given, recording.shown.shape[1], before=before)
+
+
+def score_hidden(recording: LiveRecording, predictions: np.ndarray, given: str) -> np.ndarray:
+    """Return r and the root mean square error in mV `(hidden lead, 2)`; r of a flat lead is NaN.
+
+    Parameters
+    ----------
+    recording
+        Its shown stretch is the truth.
+    predictions
+        `(lead, time)`, mV.
+    given
+        The lead that is left out.
+    """
+    rows = [lead_index(lead) for lead in other_leads(given)]
+    truth, guess = recording.shown[rows], predictions[rows]
+    error = np.sqrt(np.square(guess - truth).mean(axis=1))
+    centred = truth - truth.mean(axis=1, keepdims=True)
+    spread = guess - guess.mean(axis=1, keepdims=True)
+    power = np.sqrt(np.square(centred).mean(axis=1) * np.square(spread).mean(axis=1))
+    mixed = (centred * spread).mean(axis=1)
+    r = np.where(power > _TINY, mixed / np.maximum(power, _TINY), np.nan)
+    return np.stack([r, error], axis=1)
+
+
+def pack_recording(recording: LiveRecording) -> dict:
+    """Return a recording and its 12 models as JSON values; arrays are base64, little-endian.
+
+    Signals are int16 microvolts; for each lead and reach follow `mean (lag,)` and
+    `axes (lag, component)` as float32.
+    """
+    found = [find_axes(recording, lead) for lead in range(len(LEADS))]
+    floats = [part.ravel() for each in found for one in each for part in (one.mean, one.axes)]
+    embeddings = [
+        {"reach": one.reach, "step": one.step, "nComponent": one.axes.shape[1]} for one in found[0]
+    ]
+    return {
+        "name": recording.name,
+        "origin": recording.origin,
+        "rate": recording.sampling_rate,
+        "library": _base64(np.round(recording.library / _UNIT_MV), "<i2"),
+        "shown": _base64(np.round(recording.shown / _UNIT_MV), "<i2"),
+        "peaks": [[part.tolist() for part in pair] for pair in recording.peaks],
+        "embeddings": embeddings,
+        "axes": _base64(np.concatenate(floats), "<f4"),
+        "before": round(BEFORE_S * recording.sampling_rate),
+        "after": round(AFTER_S * recording.sampling_rate),
+    }
+
+
+def _base64(array: np.ndarray, kind: str) -> str:
+    return base64.b64encode(np.ascontiguousarray(array, dtype=kind).tobytes()).decode()
+
+
+def page_html(recordings: Mapping[str, LiveRecording]) -> str:
+    """Return the live page as one piece of HTML that needs no other file.
+
+    Parameters
+    ----------
+    recordings
+        By the title under which the page offers them. Titles and names are data, not markup: the
+        script writes them as text.
+    """
+    data = {
+        "leads": list(LEADS),
+        "nNeighbour": N_NEIGHBOUR,
+        "recordings": [{"title": title} | pack_recording(r) for title, r in recordings.items()],
+    }
+    packed = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    options = "".join(f"<option>{html.escape(lead)}</option>" for lead in LEADS)
+    body = (_WEB / "live.html").read_text().replace("{leads}", options)
+    scripts = [(_WEB / name).read_text() for name in ("live_model.js", "live_page.js")]
+    return "\n".join(
+        [
+            f"<style>{(_WEB / 'live.css').read_text()}</style>",
+            body,
+            f'<script type="application/json" id="ecg-live-data">{packed}</script>',
+            *(f"<script>{script}</script>" for script in scripts),
+        ]
+    )

@@ -1,0 +1,121 @@
+"""Whether personal models are worse where the heart is ill: one record of each patient."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ecgnb.diagnoses import CONDITIONS, HEALTHY
+from ecgnb.experiments import METHODS
+from ecgnb.metrics import Estimate, only_independent, score_pairs
+from ecgnb.networks import CnnOptions, fit_cnn, predict_windows
+from ecgnb.preprocessing import prepare_record
+from ecgnb.records import Record
+from ecgnb.shares import permutation_p
+from ecgnb.tasks import is_whole, record_failure, write_table
+from ecgnb.training import one_thread
+
+SCORES = ("r", "mse", "rmse_mv", "r2_beyond_average_beat")
+_SHORTEST_S, _LONGEST_S = 60.0, 115.0
+_N_STEP = 200
+
+
+def choose_records(records: Sequence[Record]) -> list[Record]:
+    """Return the first record of at least 60 s of each patient, healthy or with a condition.
+
+    Of each side at most as many as the other has, so that both are compared at equal numbers.
+    """
+    first: dict[str, Record] = {}
+    for record in sorted(records, key=lambda record: record.name):
+        lasts_s = record.signals.shape[-1] / record.sampling_rate
+        if record.condition in CONDITIONS and lasts_s >= _SHORTEST_S:
+            first.setdefault(record.patient or record.name, record)
+    sides = [
+        [record for record in first.values() if (record.condition == HEALTHY) == healthy]
+        for healthy in (True, False)
+    ]
+    count = min(len(side) for side in sides)
+    return [record for side in sides for record in side[:count]]
+
+
+def score_symptoms(record: Record, store: Path, *, seed: int = 0) -> None:
+    """Write the scores of one record by the closed form and by the paper's CNN, if not there.
+
+    One row per method: means over the pairs of an input lead and another independent lead.
+    """
+    file = store / f"symptoms--{record.name}.csv"
+    if is_whole(file):
+        return
+    one_thread()
+    try:
+        table = personal_scores(record, seed=seed)
+    except Exception as error:
+        record_failure(file, error)
+        return
+    write_table(file, table)
+
+
+def personal_scores(record: Record, *, n_step: int = _N_STEP, seed: int = 0) -> pd.DataFrame:
+    """Return the mean scores of personal models of one record, a row per method.
+
+    The record is cut to 115 s, so that none has more to learn from. `average_beat_ridge` is the
+    closed form, `cnn_2d` the paper's network with its 2-D head.
+    """
+    started = time.process_time()
+    n_time = round(_LONGEST_S * record.sampling_rate)
+    prepared = prepare_record(replace(record, signals=record.signals[:, :n_time]))
+    beat = METHODS["average_beat"].fit_predict(prepared, 0)
+    model, _ = fit_cnn(prepared, options=CnnOptions("2d_shared", n_step=n_step), seed=seed)
+    predictions = {
+        "average_beat": beat,
+        "average_beat_ridge": METHODS["average_beat_ridge"].fit_predict(prepared, 0),
+        "cnn_2d": predict_windows(model, prepared.test),
+    }
+    rows = []
+    for method, predicted in predictions.items():
+        pairs = score_pairs(prepared.test, predicted, prepared.scaling, average_beat=beat)
+        means = only_independent(pairs)[list(SCORES)].mean()
+        rows.append({"method": method} | means.to_dict())
+    labels = {"record": record.name, "patient": record.patient, "condition": record.condition}
+    return pd.DataFrame(rows).assign(**labels, cpu_s=time.process_time() - started)
+
+
+def compare_symptoms(table: pd.DataFrame, *, n_bootstrap: int = 2000) -> pd.DataFrame:
+    """Return per method and score how patients with a condition differ from healthy ones.
+
+    Columns: `healthy`, `symptoms` (means), `difference` with its 95 % interval over patients,
+    `p` of a permutation test, and the numbers of patients.
+    """
+    rows = []
+    for method, group in table.groupby("method", sort=False):
+        ill = group["condition"] != HEALTHY
+        for score in SCORES[:2]:
+            with_, without = group.loc[ill, score].to_numpy(), group.loc[~ill, score].to_numpy()
+            rows.append(
+                {"method": method, "score": score} | _difference(with_, without, n_bootstrap)
+            )
+    return pd.DataFrame(rows)
+
+
+def _difference(first: np.ndarray, second: np.ndarray, n_bootstrap: int) -> dict[str, float]:
+    """Return the difference of two means with its interval and probability."""
+    generator = np.random.default_rng(0)
+    draws = [
+        part[generator.integers(part.size, size=(n_bootstrap, part.size))].mean(axis=1)
+        for part in (first, second)
+    ]
+    low, high = np.quantile(draws[0] - draws[1], [0.025, 0.975])
+    found = Estimate(float(first.mean() - second.mean()), float(low), float(high), first.size)
+    return {
+        "symptoms": first.mean(),
+        "healthy": second.mean(),
+        "difference": found.value,
+        "low": found.low,
+        "high": found.high,
+        "p": float(permutation_p(first[:, None], second[:, None])[0]),
+        "n_symptoms": first.size,
+        "n_healthy": second.size,
+    }

@@ -1,0 +1,131 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ecgnb import condition_folds, conditions_run, groups, symptoms
+from ecgnb.databases import find_records
+from ecgnb.simulate import SimulationOptions, simulate_record, write_cohort
+from ecgnb.tasks import is_whole
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cohort") / "c"
+    return write_cohort(folder, n_twadb=1, n_patient=3, duration_s=10.0, ptbdb_duration_s=6.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_folds():
+    """Fit two conditions in one fold each, with few beats, and audit with few cases."""
+    real = condition_folds.plan_folds
+
+    def plan(patients, *, seed=0):
+        wanted = ("healthy control", "hypertrophy")
+        folds = real({name: patients[name] for name in wanted}, seed=seed)
+        return [fold for fold in folds if fold.number == 0 and fold.scaling == "lead"]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conditions_run, "plan_folds", plan)
+        patch.setattr(groups, "_N_SEEN", 40)
+        patch.setattr(condition_folds, "_N_CASE", 4)
+        patch.setattr(condition_folds, "_N_EXPLAINED", 3)
+        patch.setattr(condition_folds, "_N_AUDITED", 4)
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished(cohort, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    return out, conditions_run.run_conditions(cohort, out, n_step=4, progress=False)
+
+
+def test_a_run_writes_every_table_and_a_manifest(finished):
+    out, tables = finished
+    assert set(tables) == {"groups", *condition_folds.KINDS, "symptoms"}
+    manifest = json.loads((out / "conditions_manifest.json").read_text())
+    assert manifest["n_fit"] == len(tables["fits"]) == 2
+    assert len(manifest["records"]) == len(find_records(cohort, "ptbdb"))
+    assert manifest["cpu_s"] > 0
+    assert all(
+        is_whole(path) for path in out.glob("conditions_*.csv*") if path.suffix != ".sha256"
+    )
+
+
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_tables(cohort, finished, monkeypatch):
+    out, tables = finished
+    store = out / "conditions.tasks"
+    scores = (out / "conditions_scores.csv.gz").read_bytes()
+    damaged = store / "hypertrophy--all--lead--0.scores.csv"
+    damaged.write_bytes(damaged.read_bytes()[:-40])
+    fitted = []
+    real = conditions_run.fold_tables
+    monkeypatch.setattr(
+        conditions_run, "fold_tables", lambda fold, *rest: fitted.append(fold) or real(fold, *rest)
+    )
+    again = conditions_run.run_conditions(cohort, out, n_step=4, progress=False)
+    assert [fold.condition for fold in fitted] == ["hypertrophy"]
+    assert (out / "conditions_scores.csv.gz").read_bytes() == scores
+    pd.testing.assert_frame_equal(again["shares"], tables["shares"])
+
+
+def test_every_condition_is_listed_with_its_number_of_patients(finished):
+    counts = finished[1]["groups"].set_index("condition")
+    assert len(counts) == 8
+    assert (counts["patients"] == 3).all()
+    assert (counts["use"] == "fitted").all()
+
+
+def test_a_vae_never_explains_or_scores_a_patient_it_has_seen(cohort):
+    folds = condition_folds.plan_folds({"healthy control": list("abcdefghijk")})
+    for fold in folds:
+        assert not set(fold.test) & {*fold.train, *fold.validation}
+        assert not set(fold.train) & set(fold.validation)
+    whole = [fold for fold in folds if (fold.draw, fold.scaling) == ("all", "lead")]
+    assert sorted(name for fold in whole for name in fold.test) == list("abcdefghijk")
+
+
+def test_a_condition_with_two_patients_is_not_fitted():
+    assert condition_folds.plan_folds({"myocarditis": ["a", "b"]}) == []
+
+
+def test_healthy_people_are_also_drawn_to_the_number_of_each_other_condition():
+    patients = {"healthy control": list("abcdefghijk"), "hypertrophy": list("xyz")}
+    drawn = [fold for fold in condition_folds.plan_folds(patients) if "drawn" in fold.draw]
+    assert {len({*f.train, *f.validation, *f.test}) for f in drawn} == {3}
+
+
+def test_a_folder_without_ptbdb_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no usable record"):
+        conditions_run.run_conditions(tmp_path, tmp_path / "out", progress=False)
+
+
+def labelled(name, condition, duration_s):
+    record = simulate_record(SimulationOptions(duration_s=duration_s), seed=1).record
+    return replace(record, name=name, patient=f"p{name}", condition=condition)
+
+
+def test_symptoms_are_compared_at_equal_numbers_of_long_records():
+    records = [labelled(f"h{number}", "healthy control", 61.0) for number in range(3)]
+    records += [labelled("m0", "hypertrophy", 61.0), labelled("m1", "hypertrophy", 10.0)]
+    assert [record.name for record in symptoms.choose_records(records)] == ["h0", "m0"]
+
+
+def test_personal_scores_have_a_row_per_method():
+    table = symptoms.personal_scores(labelled("h", "healthy control", 20.0), n_step=2)
+    assert set(table["method"]) == {"average_beat", "average_beat_ridge", "cnn_2d"}
+    assert table["r"].notna().all()
+
+
+def test_a_difference_between_healthy_and_ill_is_found_with_its_sign():
+    generator, rows = np.random.default_rng(0), []
+    for number in range(12):
+        ill = number % 2 == 0
+        r = 0.9 - 0.2 * ill + 0.01 * generator.normal()
+        condition = "hypertrophy" if ill else "healthy control"
+        rows.append({"method": "cnn_2d", "condition": condition, "r": r, "mse": 1 - r})
+    found = symptoms.compare_symptoms(pd.DataFrame(rows)).set_index("score")
+    assert found.loc["r", "high"] < 0 < found.loc["mse", "low"]
+    assert found.loc["r", "p"] < 0.05

@@ -1,0 +1,175 @@
+"""One look for every figure: true ECG paper, colours that everybody can tell apart."""
+
+import itertools
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from ecgnb import plotting
+from ecgnb.databases import CONDITIONS
+from ecgnb.report import ROOT
+
+matplotlib.use("Agg")
+# Machado, Oliveira and Fernandes (2009), full loss of one kind of cone; linear RGB.
+SIGHT = {
+    "normal": np.eye(3),
+    "protanopia": np.array(
+        [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ]
+    ),
+    "deuteranopia": np.array(
+        [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ]
+    ),
+    "tritanopia": np.array(
+        [
+            [1.255528, -0.076749, -0.178779],
+            [-0.078411, 0.930809, 0.147602],
+            [0.004733, 0.691367, 0.303900],
+        ]
+    ),
+}
+TO_XYZ = np.array(
+    [
+        [0.4124564, 0.3575761, 0.1804375],
+        [0.2126729, 0.7151522, 0.0721750],
+        [0.0193339, 0.1191920, 0.9503041],
+    ]
+)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def linear_rgb(colour):
+    parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+
+
+def contrast_to_white(colour):
+    return 1.05 / (linear_rgb(colour) @ [0.2126, 0.7152, 0.0722] + 0.05)
+
+
+def to_lab(rgb):
+    relative = TO_XYZ @ np.clip(rgb, 0, 1) / [0.95047, 1.0, 1.08883]
+    bent = np.where(relative > 0.008856, np.cbrt(relative), 7.787 * relative + 16 / 116)
+    return 116 * bent[1] - 16, 500 * (bent[0] - bent[1]), 200 * (bent[1] - bent[2])
+
+
+def ciede2000(first, second):
+    """Return the colour difference of Sharma, Wu and Dalal (2005)."""
+    (l1, a1, b1), (l2, a2, b2) = first, second
+    mean_c7 = ((np.hypot(a1, b1) + np.hypot(a2, b2)) / 2) ** 7
+    stretch = 1.5 - 0.5 * np.sqrt(mean_c7 / (mean_c7 + 25**7))
+    a1, a2 = a1 * stretch, a2 * stretch
+    c1, c2 = np.hypot(a1, b1), np.hypot(a2, b2)
+    h1, h2 = np.degrees(np.arctan2(b1, a1)) % 360, np.degrees(np.arctan2(b2, a2)) % 360
+    dh = (h2 - h1 + 180) % 360 - 180 if c1 * c2 else 0.0
+    hue = 2 * np.sqrt(c1 * c2) * np.sin(np.radians(dh / 2))
+    light, chroma, angle = (l1 + l2) / 2, (c1 + c2) / 2, (h1 + dh / 2) % 360
+    cos = [np.cos(np.radians(x)) for x in (angle - 30, 2 * angle, 3 * angle + 6, 4 * angle - 63)]
+    t = 1 - 0.17 * cos[0] + 0.24 * cos[1] + 0.32 * cos[2] - 0.20 * cos[3]
+    s_l = 1 + 0.015 * (light - 50) ** 2 / np.sqrt(20 + (light - 50) ** 2)
+    s_c, s_h = 1 + 0.045 * chroma, 1 + 0.015 * chroma * t
+    turn = np.sin(np.radians(60 * np.exp(-(((angle - 275) / 25) ** 2))))
+    turn *= -2 * np.sqrt(chroma**7 / (chroma**7 + 25**7))
+    parts = (l2 - l1) / s_l, (c2 - c1) / s_c, hue / s_h
+    return float(np.sqrt(sum(p**2 for p in parts) + turn * parts[1] * parts[2]))
+
+
+def test_the_colour_difference_is_that_of_a_published_pair():
+    first, second = (50.0, 2.6772, -79.7751), (50.0, 0.0, -82.7485)
+    assert ciede2000(first, second) == pytest.approx(2.0425, abs=1e-4)
+    assert ciede2000((50.0, 2.5, 0.0), (73.0, 25.0, -18.0)) == pytest.approx(27.1492, abs=1e-4)
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+def test_the_colours_of_the_conditions_are_told_apart_with_every_sight(sight):
+    seen = {name: to_lab(SIGHT[sight] @ linear_rgb(c)) for name, c in plotting.PALETTE.items()}
+    nearest = min(
+        (ciede2000(seen[first], seen[second]), first, second)
+        for first, second in itertools.combinations(seen, 2)
+    )
+    assert nearest[0] > 16, nearest
+
+
+def test_every_colour_stands_out_from_white_paper():
+    colours = [*plotting.PALETTE.values(), plotting.TRUTH, plotting.GUESS]
+    assert min(map(contrast_to_white, colours)) >= 3
+    assert list(plotting.PALETTE) == list(CONDITIONS)
+
+
+def test_the_notation_documents_the_palette():
+    text = (ROOT / "book" / "notation.md").read_text()
+    rows = [f"| {name} |" in text and colour in text for name, colour in plotting.PALETTE.items()]
+    assert all(rows)
+
+
+def draw(n_lead=12, *, n_column=None, overlay=False, duration_s=2.5):
+    plotting.use_style()
+    times = np.arange(0, duration_s, 1 / 250)
+    signals = np.sin(2 * np.pi * times) * np.linspace(0.2, 1.5, n_lead)[:, None]
+    _, axes = plt.subplots(figsize=(9, 7), layout="constrained")
+    leads = plotting.LEADS[:n_lead]
+    guess = 0.5 * signals if overlay else None
+    plotting.plot_ecg_paper(axes, signals, 250.0, leads=leads, overlay=guess, n_column=n_column)
+    axes.figure.canvas.draw()
+    return axes, signals
+
+
+def test_a_second_is_as_wide_as_two_and_a_half_millivolt_are_high():
+    for n_lead in (1, 4, 12):
+        axes, _ = draw(n_lead)
+        to_pixels = axes.transData.transform
+        width = to_pixels((1, 0))[0] - to_pixels((0, 0))[0]
+        height = to_pixels((0, 1))[1] - to_pixels((0, 0))[1]
+        assert width * plotting.MM_PER_MV == pytest.approx(height * plotting.MM_PER_S, rel=0.01)
+
+
+def test_every_row_begins_with_a_pulse_of_1_mv():
+    axes, _ = draw()
+    pulses = [line for line in axes.lines if np.ptp(line.get_xdata()) == pytest.approx(0.2)]
+    assert len(pulses) == 3
+    assert all(np.ptp(line.get_ydata()) == pytest.approx(1) for line in pulses)
+
+
+def test_twelve_leads_stand_in_the_four_columns_of_a_clinical_ecg():
+    axes, _ = draw()
+    places = {text.get_text(): text.get_position() for text in axes.texts}
+    for column in (
+        ("I", "II", "III"),
+        ("aVR", "aVL", "aVF"),
+        ("V1", "V2", "V3"),
+        ("V4", "V5", "V6"),
+    ):
+        assert len({round(places[lead][0], 6) for lead in column}) == 1
+        assert places[column[0]][1] > places[column[1]][1] > places[column[2]][1]
+
+
+def test_the_traces_are_drawn_in_mv_and_inside_the_paper():
+    axes, signals = draw(4, overlay=True)
+    traces = [line.get_ydata() for line in axes.lines if len(line.get_xdata()) == signals.shape[1]]
+    assert len(traces) == 8
+    low, high = axes.get_ylim()
+    assert all(low < trace.min() and trace.max() < high for trace in traces)
+    sizes = [np.ptp(trace) for trace in traces[::2]]
+    np.testing.assert_allclose(sizes, np.ptp(signals, axis=1))
+    assert {line.get_color() for line in axes.lines} == {plotting.TRUTH, plotting.GUESS}
+
+
+def test_the_axes_name_seconds_and_millivolts():
+    axes, _ = draw()
+    assert axes.get_xlabel() == "time / s (25 mm/s)"
+    assert axes.get_ylabel() == "voltage / mV (10 mm/mV)"
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "1", "2"] * 4
