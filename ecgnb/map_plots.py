@@ -61,8 +61,15 @@ def plot_explained(
     axes[1].set_yticks(range(len(LEADS)), LEADS, fontsize=8)
     axes[1].set_xlabel("time after the R peak / s")
     axes[1].figure.colorbar(
-        image, ax=axes[1], orientation="horizontal", label="relevance", shrink=0.8, aspect=40
-    ).ax.tick_params(labelsize=7)
+        image,
+        ax=axes[1],
+        orientation="horizontal",
+        label="relevance",
+        ticks=[-limit, 0, limit],
+        format="%.2g",
+        shrink=0.8,
+        aspect=40,
+    )
     for axis in axes:
         axis.axvline(0, color="#555555", lw=0.6, ls=":")
 
