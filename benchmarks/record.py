@@ -28,7 +28,7 @@ def record_heads(folder: Path) -> None:
     run_reconstruction(
         folder, WORK / "heads.csv.gz", methods=METHODS, records=HEADS, seeds=range(5)
     )
-    for name in ("heads.csv.gz", "heads_cost.csv", "heads_manifest.json"):
+    for name in ("heads.csv.gz", "heads_cost.csv.gz", "heads_manifest.json"):
         shutil.copy(WORK / name, RESULTS / name)
 
 

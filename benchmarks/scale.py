@@ -1,7 +1,7 @@
 """Write what the closed forms cost for 100, 500 and 2,000 simulated records: `results/scale.csv`.
 
 Run `OMP_NUM_THREADS=1 python benchmarks/scale.py FOLDER [JOBS] [COUNT ...]`. The cohort and the
-tables go to FOLDER (2 GB). Each count is a fresh `ecgnb run reconstruction` with the seven closed
+tables go to FOLDER (2 GB). Each count is a fresh `ecgnb run reconstruction` with five closed
 forms; CPU time, the peak memory of all its processes, and the space that tasks and table take are
 measured. Rows of an earlier run with the same count and processes are replaced.
 """
@@ -17,11 +17,11 @@ import psutil
 
 from ecgnb.costs import forecast
 from ecgnb.databases import find_records
-from ecgnb.experiments import CLOSED_FORMS
 from ecgnb.simulate import write_cohort
 
 PATH = Path(__file__).parents[1] / "results" / "scale.csv"
 PROGRAM = [sys.executable, "-c", "from ecgnb.cli import main; main()", "run", "reconstruction"]
+METHODS = ("mean", "line_through_origin", "least_squares", "lagged_ridge", "average_beat")
 COUNTS, DURATION_S = (100, 500, 2000), 12.0
 
 
@@ -44,7 +44,7 @@ def disk_mb(folder: Path) -> float:
 def measure(data: Path, names: list[str], folder: Path, jobs: int) -> dict[str, float]:
     """Return the costs of one run on the named records."""
     command = [*PROGRAM, "--data", str(data), "--out", str(folder / "table.csv.gz")]
-    command += ["--methods", ",".join(CLOSED_FORMS), "--jobs", str(jobs)]
+    command += ["--methods", ",".join(METHODS), "--jobs", str(jobs)]
     started, peak_mb = time.monotonic(), 0.0
     with (folder / "log.txt").open("w") as log:
         run = subprocess.Popen([*command, "--records", ",".join(names)], stdout=log, stderr=log)
@@ -73,7 +73,7 @@ def measure(data: Path, names: list[str], folder: Path, jobs: int) -> dict[str, 
 
 def foretold(n_record: int) -> float:
     """Return the CPU seconds per record that `--dry-run` tells."""
-    cost = forecast([DURATION_S] * n_record, CLOSED_FORMS)
+    cost = forecast([DURATION_S] * n_record, METHODS)
     return 3600 * cost.cpu_h / n_record
 
 

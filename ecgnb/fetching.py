@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pooch
 import requests
-from tqdm import tqdm
 
 from ecgnb.catalogue import DATABASES
+from ecgnb.progress import follow
 from ecgnb.registry import read_registry
 
 BASE_URL = "https://physionet.org/files"
@@ -172,8 +172,7 @@ def _fetch_all(
             for path, digest in wanted.items()
         }
         done = concurrent.futures.as_completed(tasks)
-        bar = tqdm(done, total=len(tasks), desc=root.name, disable=None if progress else True)
-        for task in bar:
+        for task in follow(done, len(tasks), "files", shown=progress):
             error = task.exception()
             if error is not None:
                 yield f"{tasks[task]}: {type(error).__name__}"

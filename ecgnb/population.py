@@ -4,7 +4,6 @@ The sums over time that a lagged fit needs simply add up over records, so that l
 out means subtracting that person's sums: every fit costs one small solve.
 """
 
-import gzip
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from operator import add
@@ -27,7 +26,7 @@ from ecgnb.preprocessing import (
 from ecgnb.progress import follow
 from ecgnb.records import Record, read_record
 from ecgnb.runs import record_paths
-from ecgnb.tasks import write_bytes
+from ecgnb.tasks import write_table
 from ecgnb.templates import fit_average_beat
 
 REACHES_S = {"population_line": 0.0, "population_ridge": 0.1}
@@ -89,10 +88,7 @@ def run_population(
         for path in record_paths(folder, None)
     ]
     table = pd.concat(score_population(records), ignore_index=True)
-    content = table.to_csv(index=False, float_format="%.5g").encode()
-    write_bytes(
-        Path(out), gzip.compress(content, mtime=0) if Path(out).suffix == ".gz" else content
-    )
+    write_table(Path(out), table, digits=5)
     return table
 
 

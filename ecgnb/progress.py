@@ -26,7 +26,7 @@ def follow(items: Iterable[Item], total: int, what: str, *, shown: bool = True) 
         False keeps silent.
     """
     if shown and sys.stderr.isatty():
-        yield from tqdm(items, total=total, desc=what)
+        yield from tqdm(items, total=total, desc=what, file=sys.stderr)
         return
     started = time.monotonic()
     for count, item in enumerate(items, start=1):

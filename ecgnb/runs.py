@@ -143,7 +143,7 @@ def locked(store: Path) -> Iterator[None]:
         If another run works in the folder.
     """
     store.mkdir(parents=True, exist_ok=True)
-    with (store / ".lock").open("w") as file:
+    with (store / ".lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -241,10 +241,11 @@ def _write_tables(out: Path, tasks: Mapping[Path, tuple[str, str, int]]) -> RunS
         for file in done:
             table = read_table(cost_file(file)).astype({"cpu_s": float, "wall_s": float})
             costs.append((table["cpu_s"].sum(), table["wall_s"].sum()))
-            yield as_csv(table, header=len(costs) == 1, digits=6)
+            yield as_csv(table, header=len(costs) == 1, digits=4)
 
-    write_chunks(out, compressed(scores()) if out.suffix == ".gz" else scores())
-    write_chunks(_beside(out, "_cost.csv"), all_costs())
+    pack = compressed if out.suffix == ".gz" else iter
+    write_chunks(out, pack(scores()))
+    write_chunks(cost_table(out), pack(all_costs()))
     rows = [(*mean, *cost) for mean, cost in zip(means, costs, strict=True)]
     table = pd.DataFrame(rows, columns=list(MEAN_COLUMNS))
     return RunSummary(table, tuple(failed[record] for record in sorted(failed)))
@@ -253,6 +254,11 @@ def _write_tables(out: Path, tasks: Mapping[Path, tuple[str, str, int]]) -> RunS
 def as_csv(table: pd.DataFrame, *, header: bool, digits: int) -> bytes:
     """Return a piece of a table as CSV with so many significant digits."""
     return table.to_csv(index=False, header=header, float_format=f"%.{digits}g").encode()
+
+
+def cost_table(out: Path) -> Path:
+    """Return where the costs of a table are kept, compressed if it is."""
+    return _beside(out, "_cost.csv.gz" if out.suffix == ".gz" else "_cost.csv")
 
 
 def _beside(out: Path, ending: str) -> Path:

@@ -1,5 +1,6 @@
 """Results as files that are whole or absent: written aside, moved, checked by SHA-256."""
 
+import gzip
 import hashlib
 import io
 import os
@@ -54,9 +55,10 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def write_table(path: Path, table: pd.DataFrame) -> Path:
-    """Return `path` after writing a table as CSV with 6 significant digits."""
-    return write_bytes(path, table.to_csv(index=False, float_format="%.6g").encode())
+def write_table(path: Path, table: pd.DataFrame, *, digits: int = 6) -> Path:
+    """Return `path` after writing a table as CSV, compressed if its name ends in `.gz`."""
+    content = table.to_csv(index=False, float_format=f"%.{digits}g").encode()
+    return write_bytes(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -69,7 +71,9 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     if not is_whole(path):
         raise ValueError(f"{path.name} is absent, cut or changed; remove it and run again")
-    return pd.read_csv(io.BytesIO(path.read_bytes()), keep_default_na=True)
+    content = path.read_bytes()
+    content = gzip.decompress(content) if path.suffix == ".gz" else content
+    return pd.read_csv(io.BytesIO(content), keep_default_na=True)
 
 
 def record_failure(path: Path, error: BaseException) -> None:

@@ -1,17 +1,22 @@
 """One Dask scheduler and two worker processes on loopback run what local processes run."""
 
+import contextlib
+import io
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import joblib
+import pandas as pd
 import pytest
-from disturbed import ended, finish, start, wait_for_tasks
+from disturbed import METHODS, ended, finish, start, wait_for_tasks
 
 from ecgnb import workers
+from ecgnb.experiments import CLOSED_FORMS
 from ecgnb.simulate import write_cohort
 from ecgnb.workers import ClusterError
 
@@ -121,3 +126,33 @@ def test_a_cluster_that_is_not_there_is_named(cluster, tmp_path, monkeypatch):
         workers.run_all([], tmp_path, scheduler=cluster.address)
     with pytest.raises(ClusterError, match="no Dask scheduler answers at nonsense"):
         workers.run_all([], tmp_path, scheduler="nonsense://")
+
+
+def test_the_slurm_script_runs_what_a_cluster_runs(cohort, undisturbed, tmp_path):
+    """`srun` is stood in for by one that starts each task on this machine."""
+    srun = tmp_path / "srun"
+    srun.write_text('#!/bin/bash\nfor _ in $(seq "${1#--ntasks=}"); do "${@:2}" & done\nwait\n')
+    srun.chmod(0o755)
+    places = [str(tmp_path), str(Path(sys.executable).parent), os.environ["PATH"]]
+    settings = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "3", "PATH": ":".join(places)}
+    out = tmp_path / "t.csv.gz"
+    script = Path(__file__).parents[1] / "book" / "slurm.sh"
+    with (tmp_path / "log.txt").open("w") as log:
+        process = subprocess.Popen(
+            ["bash", str(script), str(cohort), str(out)],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=os.environ | settings | {"TMPDIR": str(tmp_path)},
+        )
+        status = process.wait(timeout=180)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    assert status == 0, (tmp_path / "log.txt").read_text()
+    table = pd.read_csv(out)
+    assert set(table["method"]) == set(CLOSED_FORMS)
+    known = pd.read_csv(io.BytesIO(undisturbed), compression="gzip")
+    both = table[table["method"].isin(METHODS)].reset_index(drop=True)
+    assert len(both) == len(known) == 6 * 132 * len(METHODS)
+    merged = both.merge(known, how="inner")
+    assert len(merged) == len(known)

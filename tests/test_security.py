@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ecgnb.records import Record, RecordError, read_record, write_record
 from ecgnb.showing import for_figure, for_header, for_page, for_terminal, lines_for_terminal
 
 mpl.use("Agg")
@@ -110,6 +111,16 @@ def test_a_title_that_is_no_formula_can_be_drawn():
     axes.set_title(for_figure(r"$\frac{$ and $\undefined$"))
     figure.canvas.draw()
     plt.close(figure)
+
+
+@pytest.mark.parametrize("name", ["../evil", "a$b$", "<b>x", "a\x1b[2J", "a b"])
+def test_a_record_whose_header_has_an_odd_name_is_refused(name, tmp_path):
+    record = Record("r", np.zeros((12, 100), np.float32), 500.0)
+    path = write_record(record, tmp_path)
+    path.write_text(path.read_text().replace("r 12 500", f"{name} 12 500", 1))
+    with pytest.raises(RecordError) as refused:
+        read_record(path)
+    assert str(refused.value).isprintable()
 
 
 def test_a_number_file_with_objects_is_refused(tmp_path):
