@@ -133,7 +133,7 @@ def alike_healthy(summary: pd.DataFrame, *, healthy: str = "healthy control") ->
         found = {axis: rank_alike(row[axis], other[axis]) for axis in ("lead", "wave")}
         labels = {"condition": condition} | dict(zip(PAIR, pair, strict=True))
         rows.append(labels | found | {"n_patient": counts[condition]})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["condition", *PAIR, "lead", "wave", "n_patient"])
 
 
 def lead_usefulness(scores: pd.DataFrame, *, method: str = "average_beat_ridge") -> pd.Series:

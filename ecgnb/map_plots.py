@@ -61,8 +61,15 @@ def plot_explained(
     axes[1].set_yticks(range(len(LEADS)), LEADS, fontsize=8)
     axes[1].set_xlabel("time after the R peak / s")
     axes[1].figure.colorbar(
-        image, ax=axes[1], orientation="horizontal", label="relevance", shrink=0.8, aspect=40
-    ).ax.tick_params(labelsize=7)
+        image,
+        ax=axes[1],
+        orientation="horizontal",
+        label="relevance",
+        ticks=[-limit, 0, limit],
+        format="%.2g",
+        shrink=0.8,
+        aspect=40,
+    )
     for axis in axes:
         axis.axvline(0, color="#555555", lw=0.6, ls=":")
 
@@ -153,12 +160,12 @@ def plot_randomised(axes: Sequence[Axes], numbers: pd.DataFrame) -> None:
     """
     rows = numbers.loc[[f"randomised down to {name}" for name in LAYERS]]
     for axis, name in zip(axes, rows.columns.unique(0), strict=False):
-        for target, course in rows[name].items():
+        for target, course in rows[name].dropna(axis=1).items():
             axis.plot(range(len(LAYERS)), course, marker="o", ms=3, label=target)
         axis.set_xticks(range(len(LAYERS)), LAYERS, rotation=30)
         axis.axhline(0.5, color="grey", ls="--", lw=0.8)
-        axis.set(title=name, ylabel="rank correlation", ylim=(-0.05, 1.05))
-    axes[0].legend(frameon=False, fontsize=7)
+        axis.set(title=name, ylabel="rank correlation", ylim=(-1.05, 1.05))
+    axes[-1].legend(frameon=False, fontsize=7, loc="lower left")
 
 
 def plot_lead_scores(axes: Axes, table: pd.DataFrame, methods: Sequence[str]) -> Axes:

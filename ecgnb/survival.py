@@ -80,7 +80,8 @@ def _ranks(audit: pd.DataFrame) -> list[tuple[str, str, str, float]]:
         table = rank_tests(audit, lead)
         good = table["rank"] <= NEAR_RANK if lead == "near" else table["rank"] >= AVL_RANK
         plain = _plain(table[table["form"] == "plain"]).iloc[-1]
-        before = f"rank {plain['rank']:.1f} of 12"
+        own = " where leads keep their sizes" if plain.get("scaling") == "common" else ""
+        before = f"rank {plain['rank']:.1f} of 12{own}"
         forms = []
         for form, ranks in table.groupby("form", sort=False)["rank"]:
             counted = f"as claimed in {good[ranks.index].sum()} of {len(ranks)}"
