@@ -1,4 +1,4 @@
-# make book | test | lint | serve | linkcheck | paper | clean    (PROFILE=smoke|demo|paper  DATA=folder|physionet)
+# make book | test | lint | serve | pdf | linkcheck | paper | clean    (PROFILE=smoke|demo|paper  DATA=folder|physionet)
 PROFILE ?= demo
 DATA ?=
 PYTHON ?= python3
@@ -7,13 +7,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MIRROR := data/physionet
 FOLDER := $(if $(filter physionet,$(DATA)),$(MIRROR),$(DATA))
+SETTINGS = PROFILE=$(PROFILE) DATA='$(if $(FOLDER),$(abspath $(FOLDER)))' ECGNB_DATA=
+PORT ?= 8000
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export PYTHONHASHSEED := 0
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-.PHONY: book test lint serve linkcheck paper clean site-test
+.PHONY: book test lint serve pdf linkcheck paper clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed, found {v.major}.{v.minor}: set PYTHON=python3.11")'
@@ -25,7 +27,7 @@ book: $(STAMP)
 	@if [ "$(DATA)" = physionet ]; then $(BIN)/ecgnb fetch twadb ptbdb --folder $(MIRROR); fi
 	@mkdir -p build
 	@echo "The book, profile $(PROFILE), $(if $(FOLDER),data $(FOLDER),simulated cohort):"
-	@PROFILE=$(PROFILE) DATA='$(if $(FOLDER),$(abspath $(FOLDER)))' ECGNB_DATA= $(BIN)/doit -n 2 -P process
+	@$(SETTINGS) $(BIN)/doit -n 2 -P process
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -34,11 +36,12 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-serve:
-	$(PYTHON) -m http.server --directory build/html 8000
+serve: $(STAMP)
+	@$(BIN)/python -m ecgnb.serving build $(PORT)
 
-linkcheck: book
-	$(BIN)/jupyter-book build build/src-simulated --config _config.yml --path-output build/linkcheck --builder linkcheck
+pdf linkcheck: $(STAMP)
+	@mkdir -p build
+	@$(SETTINGS) $(BIN)/doit $@
 
 paper:
 	$(MAKE) book PROFILE=paper DATA=physionet

@@ -43,12 +43,34 @@ def task_notebook() -> Iterator[dict]:
         }
 
 
+def _texts() -> list[str]:
+    paths = [p for p in sorted(book.BOOK.rglob("*")) if p.is_file() and p.suffix != ".ipynb"]
+    return [str(path) for path in [*paths, ROOT / "_config.yml"]]
+
+
 def task_html() -> dict:
     """Return the task that renders the site."""
-    texts = [str(p) for p in sorted(book.BOOK.rglob("*")) if p.is_file() and p.suffix != ".ipynb"]
     return {
         "actions": [(book.render, [BUILD])],
-        "file_dep": [*texts, *(target(page) for page in PAGES), str(ROOT / "_config.yml")],
+        "file_dep": [*_texts(), *(target(page) for page in PAGES)],
         "targets": [str(BUILD.html / "index.html")],
         "uptodate": [config_changed({"profile": BUILD.profile, "n_page": len(PAGES)})],
+    }
+
+
+def task_pdf() -> dict:
+    """Return the task that puts the book on one page, for print."""
+    return {
+        "actions": [(book.print_book, [BUILD])],
+        "file_dep": [*_texts(), *(target(page) for page in PAGES)],
+        "uptodate": [False],
+    }
+
+
+def task_linkcheck() -> dict:
+    """Return the task that asks for every external link of the book."""
+    return {
+        "actions": [(book.check_links, [BUILD])],
+        "file_dep": [*_texts(), *(target(page) for page in PAGES)],
+        "uptodate": [False],
     }

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from ecgnb.databases import CONDITIONS, condition_of, condition_slug, data_folder, find_records
 from ecgnb.headers import HeaderError, parse_header
+from ecgnb.publish import chapter_facts, repair_page, write_config, write_pdf
 from ecgnb.report import ROOT, label_of
 
 BOOK, BUILD = ROOT / "book", ROOT / "build"
@@ -31,7 +31,6 @@ NEEDS = {
     "try_it": ("03_least_squares",),
 }
 _LAST = ("colophon",)
-_PRELOAD = re.compile(r"<link rel=\"preload\"[^>]*>")  # refused by browsers when read from disk
 
 
 @dataclass(frozen=True)
@@ -151,8 +150,10 @@ def execute(page: Page, build: Build) -> None:
         ) from None
     failed.unlink(missing_ok=True)
     tidy(partial, page)
+    seconds = time.monotonic() - started
+    (build.executed / f"{page.name}.seconds").write_text(f"{seconds:.1f}\n")
     partial.replace(build.executed / f"{page.name}.ipynb")
-    print(f"  {page.name:<42}{time.monotonic() - started:6.1f} s", flush=True)
+    print(f"  {page.name:<42}{seconds:6.1f} s", flush=True)
 
 
 def tidy(path: Path, page: Page) -> None:
@@ -196,6 +197,41 @@ def name_condition(notebook: nbformat.NotebookNode, condition: str) -> None:
 def render(build: Build) -> None:
     """Stage the pages and render them, every warning an error."""
     started = time.monotonic()
+    stage = stage_sources(build)
+    site = BUILD / f"site-{build.label}"
+    run_sphinx(stage, site, "html")
+    shutil.rmtree(build.html, ignore_errors=True)
+    shutil.copytree(site / "_build" / "html", build.html)
+    for page in build.html.rglob("*.html"):
+        page.write_text(repair_page(page.read_text()))
+    print(f"  {'HTML':<42}{time.monotonic() - started:6.1f} s", flush=True)
+    print(f"\nThe book is at {(build.html / 'index.html').relative_to(ROOT)}", flush=True)
+
+
+def print_book(build: Build) -> None:
+    """Render all chapters as one page, and that page as a PDF where there is a Chromium."""
+    stage = stage_sources(build)
+    site = BUILD / f"site-{build.label}"
+    run_sphinx(stage, site, "singlehtml")
+    target = BUILD / ("print" if build.label == "simulated" else "print-real")
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(site / "_build" / "singlehtml", target)
+    page = target / "index.html"
+    page.write_text(repair_page(page.read_text()))
+    print(f"The book on one page is at {page.relative_to(ROOT)}", flush=True)
+    pdf = write_pdf(page, target / "ecgnb.pdf")
+    told = f"As PDF: {pdf.relative_to(ROOT)}" if pdf else "No PDF: Chromium is not installed"
+    print(told, flush=True)
+
+
+def check_links(build: Build) -> None:
+    """Ask for every external link of the book; a broken one stops with its page and line."""
+    run_sphinx(stage_sources(build), BUILD / "linkcheck", "linkcheck")
+    print("Every external link answered.", flush=True)
+
+
+def stage_sources(build: Build) -> Path:
+    """Return a folder with all that Sphinx needs: texts, executed notebooks, configuration."""
     stage = BUILD / f"src-{build.label}"
     shutil.rmtree(stage, ignore_errors=True)
     shutil.copytree(BOOK, stage, ignore=shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints"))
@@ -203,20 +239,20 @@ def render(build: Build) -> None:
     for page in all_pages:
         shutil.copy(build.executed / f"{page.name}.ipynb", stage)
     write_contents(stage / "_toc.yml", all_pages)
-    site = BUILD / f"site-{build.label}"
+    facts = chapter_facts(BOOK, build.executed, chapter_names())
+    write_config(ROOT / "_config.yml", stage / "_config.yml", facts)
+    return stage
+
+
+def run_sphinx(stage: Path, target: Path, builder: str) -> None:
+    """Run one of jupyter-book's builders; a warning stops it."""
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(stage)]
-    command += ["--config", str(ROOT / "_config.yml"), "--path-output", str(site)]
-    command += ["--all", "-W", "-n", "--keep-going", "-q"]
+    command += ["--config", str(stage / "_config.yml"), "--path-output", str(target)]
+    command += ["--builder", builder, "--all", "-W", "-n", "--keep-going", "-q"]
     environment = os.environ | {"PYTHONWARNINGS": "ignore"}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if result.returncode:
         raise SystemExit(f"{result.stdout[-4000:]}\n{result.stderr[-6000:]}\nThe site failed.")
-    shutil.rmtree(build.html, ignore_errors=True)
-    shutil.copytree(site / "_build" / "html", build.html)
-    for page in build.html.rglob("*.html"):
-        page.write_text(_PRELOAD.sub("", page.read_text()))
-    print(f"  {'HTML':<42}{time.monotonic() - started:6.1f} s", flush=True)
-    print(f"\nThe book is at {(build.html / 'index.html').relative_to(ROOT)}", flush=True)
 
 
 def write_contents(path: Path, all_pages: list[Page]) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ecgnb import best, networks
+from ecgnb import best, experiments, networks
+from ecgnb.metrics import score_pairs
 from ecgnb.preprocessing import prepare_record
 from ecgnb.simulate import SimulationOptions, simulate_record
 from ecgnb.training import FitOptions, count_weights, fit
@@ -172,3 +173,14 @@ def test_training_in_bfloat16_learns_and_keeps_float32_weights():
     fit(layer, lambda _: (), lambda model: {"e": error(model)}, validate=error, options=options)
     assert layer.weight.dtype == torch.float32
     assert float(error(layer).detach()) < 0.05 * before
+
+
+def test_scrambled_labels_of_the_test_part_destroy_the_score(prepared):
+    guess = experiments.METHODS["average_beat_ridge"].fit_predict(prepared, 0)
+    order = np.random.default_rng(0).permutation(prepared.test.shape[1])
+    right, wrong = (
+        score_pairs(truth, guess, prepared.scaling)["r"].abs()
+        for truth in (prepared.test, prepared.test[:, order])
+    )
+    assert right.mean() > 0.8
+    assert wrong.max() < 0.1

@@ -1,25 +1,50 @@
-"""The built site in a browser: quiet, self-contained, fit for a phone."""
+"""The built site in a browser: quiet, self-contained, fit for a phone, open to everybody."""
 
 import re
 import shutil
+from collections import defaultdict
+from functools import cache
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SITES = [site for site in (ROOT / "build/html", ROOT / "build/html-real") if site.is_dir()]
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-PAGES = sorted(
-    page
-    for site in SITES
-    for page in site.glob("*.html")
-    if page.name not in {"genindex.html", "search.html"}
-)
+PAGES = [page for site in SITES for page in sorted(site.glob("*.html"))]
+MEGABYTE = 1_000_000
+# The second site has the same pages with other numbers: there a page of each kind is enough.
+KINDS = {"01_recordings", "05_every_lead", "08_condition_healthy_control", "scorecard"}
+INSPECTED = [page for page in PAGES if page.parent == SITES[0] or page.stem in KINDS]
 pytestmark = [
     pytest.mark.skipif(not PAGES, reason="no built site: run `make book` first"),
-    pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine"),
     pytest.mark.filterwarnings("ignore"),
 ]
+in_browser = pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine")
+
+
+def name_of(path):
+    return f"{path.parent.name}-{path.stem}"
+
+
+each_page = pytest.mark.parametrize("path", PAGES, ids=name_of)
+each_site = pytest.mark.parametrize("site", SITES, ids=lambda site: site.name)
+# Only rules that can be serious are run. Highlighted code and the body of long tables are left
+# out but for their beginning: they repeat the same colours hundreds of times.
+AXE = """async () => {
+  const rules = axe._audit.rules.filter(
+    (rule) => rule.enabled && ["serious", "critical"].includes(rule.impact)
+      && !rule.tags.includes("experimental"));
+  const found = await axe.run(
+    { exclude: [[".highlight pre > span:nth-child(n + 9)"],
+                ["table.dataframe tbody tr:nth-child(n + 3)"]] },
+    { runOnly: { type: "rule", values: rules.map((rule) => rule.id) },
+      resultTypes: ["violations"], preload: false });
+  return found.violations.filter((v) => ["serious", "critical"].includes(v.impact))
+    .map((v) => `${v.id}: ${v.nodes[0].target} (${v.nodes.length})`);
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -33,33 +58,197 @@ def browser():
         running.close()
 
 
-@pytest.mark.parametrize("width", [1366, 390])
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_a_page_is_quiet_self_contained_and_fits(browser, path, width):
-    page = browser.new_page(viewport={"width": width, "height": 800})
-    errors, requests = [], []
-    page.on("console", lambda message: errors.append((message.type, message.text)))
-    page.on("pageerror", lambda error: errors.append(("error", str(error))))
-    page.on("request", lambda request: requests.append(request.url))
-    page.goto(path.as_uri())
-    page.wait_for_load_state("load")
-    wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    no_alt = page.evaluate("[...document.images].filter(i => !i.hasAttribute('alt')).length")
+@pytest.fixture(scope="module")
+def look(browser):
+    """What one visit to a page finds, at both widths."""
+    from axe_playwright_python.base import AXE_SCRIPT
+
+    context = browser.new_context(viewport={"width": 390, "height": 800})
+
+    def wide(page):
+        return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+
+    @cache
+    def visit(path):
+        page, found = context.new_page(), {"errors": [], "requests": []}
+        page.on("console", lambda m: found["errors"].append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: found["errors"].append(str(error)))
+        page.on("request", lambda request: found["requests"].append(request.url))
+        page.goto(path.as_uri())
+        found["too_wide"] = {390: wide(page)}
+        page.set_viewport_size({"width": 1366, "height": 800})
+        found["too_wide"][1366] = wide(page)
+        found["alternatives"] = page.evaluate("[...document.images].map((image) => image.alt)")
+        if path in INSPECTED:
+            page.evaluate(AXE_SCRIPT)
+            found["violations"] = page.evaluate(AXE)
+        page.close()
+        return found
+
+    yield visit
+    context.close()
+
+
+@in_browser
+@each_page
+def test_a_page_is_quiet_and_self_contained(look, path):
+    found = look(path)
+    assert found["errors"] == []
+    assert [url for url in found["requests"] if not url.startswith(("file:", "data:"))] == []
+
+
+@in_browser
+@each_page
+def test_a_page_fits_a_phone_and_a_laptop(look, path):
+    assert {width: more for width, more in look(path)["too_wide"].items() if more > 0} == {}
+
+
+@in_browser
+@each_page
+def test_every_image_says_in_words_what_it_shows(look, path):
+    poor = [
+        text
+        for text in look(path)["alternatives"]
+        if len(text) < 15 or re.search(r"\.(png|svg|jpe?g)$|^_images/", text)
+    ]
+    assert poor == []
+
+
+@in_browser
+@pytest.mark.parametrize("path", INSPECTED, ids=name_of)
+def test_axe_finds_no_serious_violation(look, path):
+    assert look(path)["violations"] == []
+
+
+@in_browser
+@pytest.mark.parametrize("name", ["index", "05_every_lead", "try_it"])
+def test_the_dark_theme_is_legible(browser, name):
+    from axe_playwright_python.base import AXE_SCRIPT
+
+    page = browser.new_page(viewport={"width": 1366, "height": 800}, color_scheme="dark")
+    page.goto((SITES[0] / f"{name}.html").as_uri())
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.evaluate(AXE_SCRIPT)
+    assert page.evaluate(AXE) == []
     page.close()
-    assert [text for kind, text in errors if kind == "error"] == []
-    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
-    assert wide <= 0
-    assert no_alt == 0
 
 
-@pytest.mark.parametrize("site", SITES, ids=lambda site: site.name)
-def test_every_internal_link_resolves(site):
+@in_browser
+def test_the_search_finds_grad_cam(browser):
+    page = browser.new_page()
+    page.goto((SITES[0] / "search.html").as_uri() + "?q=Grad-CAM")
+    page.wait_for_selector("#search-results li a", timeout=10_000)
+    titles = page.locator("#search-results li a").all_inner_texts()
+    page.close()
+    assert any("See what the network looks at" in title for title in titles)
+
+
+@in_browser
+def test_a_page_is_read_by_keyboard_alone(browser):
+    page = browser.new_page(viewport={"width": 1366, "height": 800})
+    page.goto((SITES[0] / "05_every_lead.html").as_uri())
+    page.keyboard.press("Tab")
+    assert "Skip to main content" in page.evaluate("document.activeElement.textContent")
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#main-content")
+    stops = []
+    for _ in range(25):
+        page.keyboard.press("Tab")
+        stops.append(page.evaluate("document.activeElement.outerHTML.slice(0, 200)"))
+    assert len(set(stops)) > 20
+    page.keyboard.press("Control+k")
+    page.keyboard.type("average beat")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=average+beat")
+    page.close()
+
+
+@in_browser
+@each_site
+def test_the_live_page_answers(browser, site):
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto((site / "try_it.html").as_uri())
+    page.wait_for_function("document.querySelector('#ecg-live-summary').textContent.length > 20")
+    text = page.inner_text("#ecg-live-summary")
+    page.close()
+    assert re.match(r"11 leads of \S+ from lead V2: mean r 0\.\d{3}", text)
+
+
+class Anchors(HTMLParser):
+    """The ids and the links of a page, and the files it shows or runs."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links, self.files = set(), [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.ids |= {found[key] for key in ("id", "name") if found.get(key)}
+        if tag == "a" and found.get("href"):
+            self.links.append(found["href"])
+        if tag in {"img", "script"} and found.get("src"):
+            self.files.append(found["src"])
+
+
+@cache
+def anchors(path):
+    return Anchors(path.read_text())
+
+
+@each_site
+def test_every_internal_link_and_anchor_resolves(site):
+    broken = defaultdict(list)
     for page in site.glob("*.html"):
-        for target in re.findall(r'href="([^"#:?]+\.html)', page.read_text()):
-            assert (page.parent / target).is_file(), f"{page.name} links to {target}"
+        for link in anchors(page).links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (page.parent / unquote(parts.path)) if parts.path else page
+            if not target.is_file() or (
+                parts.fragment
+                and target.suffix == ".html"
+                and unquote(parts.fragment) not in anchors(target).ids
+            ):
+                broken[page.name].append(link)
+    assert dict(broken) == {}
 
 
-@pytest.mark.parametrize("site", SITES, ids=lambda site: site.name)
+@each_site
+def test_the_site_and_its_pages_stay_light(site):
+    total = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
+    assert total < 30 * MEGABYTE
+    heavy = {}
+    for page in site.glob("*.html"):
+        files = {urlsplit(name).path for name in anchors(page).files}
+        own = [page.parent / unquote(name) for name in files if not name.startswith("data:")]
+        size = page.stat().st_size + sum(path.stat().st_size for path in own if path.is_file())
+        if size > 6 * MEGABYTE:
+            heavy[page.name] = size
+    assert heavy == {}
+    assert (site / "try_it.html").stat().st_size < 2 * MEGABYTE
+
+
+@each_site
+def test_a_launch_button_leads_to_a_notebook_that_exists(site):
+    for page in site.glob("*.html"):
+        for link in anchors(page).links:
+            found = re.search(r"(?:mybinder|colab)\.\S+?/(book/\w+\.ipynb)$", link)
+            assert not found or (ROOT / found[1]).is_file(), link
+
+
+@pytest.mark.skipif(not (ROOT / "build/print").is_dir(), reason="run `make pdf` first")
+def test_the_book_for_print_holds_every_chapter():
+    page = (ROOT / "build/print/index.html").read_text()
+    for title in re.findall(r"<title>(.*?) &#8212;", "".join(p.read_text()[:3000] for p in PAGES)):
+        if title not in {"Index", "Search"}:
+            assert f">{title}<" in page, title
+    pdf = ROOT / "build/print/ecgnb.pdf"
+    if BROWSER:
+        assert len(re.findall(rb"/Type\s*/Page\b", pdf.read_bytes())) > 30
+
+
+@each_site
 def test_pages_of_a_simulated_run_say_so(site):
     word = "Real recordings" if site.name.endswith("real") else "Simulated data"
     assert word in (site / "05_every_lead.html").read_text()

@@ -1,0 +1,146 @@
+"""What the built pages need beyond Sphinx: where they are published, and repairs of their HTML."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+import nbformat
+import yaml
+
+_GITHUB = re.compile(r"(?:https://github\.com/|git@github\.com:)([\w.-]+)/([\w.-]+?)(?:\.git)?/?$")
+_REPAIRS = (
+    # refused by browsers when read from disk
+    (re.compile(r'<link rel="preload"[^>]*>'), ""),
+    # 1.5 MB of icons that need not hold up the first paint
+    (re.compile(r'<script (?=src="[^"]*/fontawesome/)'), "<script defer "),
+    # a list whose items are none, and a role that WAI-ARIA has withdrawn
+    (re.compile(r' role="list"(?= class="citation-list")| role="doc-biblioentry"'), ""),
+    # the pages of the conditions come from one notebook
+    (re.compile(r"(/book/08_condition)_\w+(\.ipynb)"), r"\1\2"),
+)
+
+
+def repair_page(text: str) -> str:
+    """Return the HTML of a page with what Sphinx and its theme get wrong put right.
+
+    Examples
+    --------
+    >>> repair_page('<link rel="preload" href="x.woff2"><p>text</p>')
+    '<p>text</p>'
+    >>> repair_page('<a href="https://x.org/lab/tree/book/08_condition_myocarditis.ipynb">')
+    '<a href="https://x.org/lab/tree/book/08_condition.ipynb">'
+    """
+    for pattern, replacement in _REPAIRS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def github_address(remote: str) -> str:
+    """Return the address of a GitHub repository from the address of a git remote, else "".
+
+    Examples
+    --------
+    >>> github_address("git@github.com:someone/ecgnb.git")
+    'https://github.com/someone/ecgnb'
+    >>> github_address("/some/folder")
+    ''
+    """
+    found = _GITHUB.match(remote.strip())
+    return f"https://github.com/{found[1]}/{found[2]}" if found else ""
+
+
+def published_at(folder: Path) -> dict[str, str]:
+    """Return `url` and `branch` of the public repository of a working copy, empty if it has none.
+
+    The environment variable `ECGNB_REPOSITORY` goes before the git remote `origin`.
+    """
+    address = github_address(os.environ.get("ECGNB_REPOSITORY") or _git(folder, "remote"))
+    if not address:
+        return {}
+    branch = _git(folder, "branch").removeprefix("origin/")
+    return {"url": address, "branch": branch or "main"}
+
+
+def _git(folder: Path, what: str) -> str:
+    """Return the address of `origin`, or its default branch, or "" where git does not know."""
+    commands = {
+        "remote": ["git", "remote", "get-url", "origin"],
+        "branch": ["git", "symbolic-ref", "--short", "refs/remotes/origin/HEAD"],
+    }
+    try:
+        done = subprocess.run(
+            commands[what], cwd=folder, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def reading_minutes(path: Path) -> float:
+    """Return how long a notebook takes to read, at 200 words and 20 lines of code a minute."""
+    cells = nbformat.read(path, as_version=4).cells
+    texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    codes = [cell.source for cell in cells if cell.cell_type == "code"]
+    n_word = sum(len(text.split()) for text in texts)
+    return n_word / 200 + sum(len(code.splitlines()) for code in codes) / 20
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a run time in words.
+
+    Examples
+    --------
+    >>> format_seconds(7.4), format_seconds(125)
+    ('7 s', '2 min 5 s')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def chapter_facts(book: Path, executed: Path, chapters: Iterable[str]) -> dict[str, str]:
+    """Return what the index says of each chapter: `read_<chapter>` and `run_<chapter>`.
+
+    Run times are those of this build, from the `.seconds` file beside each executed notebook.
+    """
+    facts = {}
+    for chapter in chapters:
+        source = book / f"{chapter}.ipynb"
+        if not source.is_file():
+            continue
+        times = [float(path.read_text()) for path in executed.glob(f"{chapter}*.seconds")]
+        facts[f"read_{chapter}"] = f"{max(round(reading_minutes(source)), 1)} min"
+        facts[f"run_{chapter}"] = format_seconds(sum(times)) if times else "not run"
+    return facts
+
+
+def write_config(source: Path, target: Path, facts: dict[str, str]) -> None:
+    """Write the configuration of the book, with launch buttons only where they can work.
+
+    Binder and Colab load notebooks from a public repository. A working copy without one gets no
+    buttons rather than buttons that lead nowhere. Texts quote `facts` as `{{ name }}`.
+    """
+    config = yaml.safe_load(source.read_text())
+    config["parse"] = config.get("parse", {}) | {"myst_substitutions": facts}
+    address = published_at(source.parent)
+    if address:
+        config["repository"] = config.get("repository", {}) | address
+    else:
+        config.pop("launch_buttons", None)
+        config.pop("repository", None)
+    target.write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+def write_pdf(page: Path, target: Path) -> Path | None:
+    """Return `target` after printing a page to it with Chromium, None where there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    browser = next((found for found in map(shutil.which, names) if found), None)
+    if browser is None:
+        return None
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]
+    # time for the scripts of the page, in the page's own clock
+    options += ["--virtual-time-budget=20000", f"--print-to-pdf={target}"]
+    subprocess.run([browser, *options, page.as_uri()], capture_output=True, check=True)
+    return target

@@ -1,0 +1,137 @@
+"""What is done to the pages around Sphinx, shown on a book of two pages that is really built."""
+
+import base64
+import re
+import shutil
+import threading
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from ecgnb import book, publish, serving
+
+ROOT = Path(__file__).resolve().parent.parent
+CAPTION, ALTERNATIVE = "Mean *r* by lead.", "Twelve dots, the one of aVL lowest"
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def figure_cell():
+    png = base64.b64encode((ROOT / "book/_static/favicon.png").read_bytes()).decode()
+    figure = {"figure": {"name": "fig-x", "caption": CAPTION}, "image": {"alt": ALTERNATIVE}}
+    cell = nbformat.v4.new_code_cell("draw()", metadata={"mystnb": figure}, execution_count=1)
+    cell.outputs = [nbformat.v4.new_output("display_data", data={"image/png": png})]
+    return cell
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small")
+    stage, chapter = folder / "src", "08_condition_myocarditis"
+    shutil.copytree(ROOT / "book/_static", stage / "_static")
+    shutil.copy(ROOT / "book/references.bib", stage)
+    (stage / "_extra").mkdir()
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    cells = [nbformat.v4.new_markdown_cell("# One\n\n{numref}`fig-x`"), figure_cell()]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(notebook, stage / f"{chapter}.ipynb")
+    (stage / "index.md").write_text("# Index\n\nRead for {{ read_one }}.\n")
+    contents = {"format": "jb-book", "root": "index", "chapters": [{"file": chapter}]}
+    (stage / "_toc.yml").write_text(yaml.safe_dump(contents))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ECGNB_REPOSITORY", "git@github.com:someone/some-book.git")
+        publish.write_config(ROOT / "_config.yml", stage / "_config.yml", {"read_one": "7 min"})
+    book.run_sphinx(stage, folder, "html")
+    pages = (folder / "_build/html").glob("*.html")
+    return {page.stem: publish.repair_page(page.read_text()) for page in pages}
+
+
+def test_a_figure_gets_number_caption_and_alternative_text(built):
+    page = built["08_condition_myocarditis"]
+    assert f'alt="{ALTERNATIVE}"' in page
+    assert "Mean <em>r</em> by lead." in page
+    assert "Fig. 1" in page
+
+
+def test_launch_buttons_lead_to_the_notebook_in_the_repository(built):
+    links = re.findall(r'href="(https://[^"]+)"', built["08_condition_myocarditis"])
+    branch = "someone/some-book/main"
+    assert f"https://mybinder.org/v2/gh/{branch}?urlpath=lab/tree/book/08_condition.ipynb" in links
+    colab = "https://colab.research.google.com/github/someone/some-book/blob/main"
+    assert f"{colab}/book/08_condition.ipynb" in links
+    sources = re.findall(r'<(?:img|script)[^>]* src="([^"]+)"', built["08_condition_myocarditis"])
+    assert not [source for source in sources if source.startswith(("http", "//"))]
+
+
+def test_the_index_quotes_what_was_measured(built):
+    assert "Read for 7 min." in built["index"]
+
+
+def test_without_a_public_repository_there_is_no_button(tmp_path, monkeypatch):
+    monkeypatch.delenv("ECGNB_REPOSITORY", raising=False)
+    shutil.copy(ROOT / "_config.yml", tmp_path)
+    publish.write_config(tmp_path / "_config.yml", tmp_path / "out.yml", {})
+    config = yaml.safe_load((tmp_path / "out.yml").read_text())
+    assert "launch_buttons" not in config
+    assert "repository" not in config
+
+
+def test_reading_and_run_times_come_from_the_notebook_and_the_build(tmp_path):
+    cells = [nbformat.v4.new_markdown_cell("word " * 600), nbformat.v4.new_code_cell("1\n" * 40)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "one.ipynb")
+    (tmp_path / "one_a.seconds").write_text("50.0\n")
+    (tmp_path / "one_b.seconds").write_text("25.2\n")
+    facts = publish.chapter_facts(tmp_path, tmp_path, ["one", "text_without_notebook"])
+    assert facts == {"read_one": "5 min", "run_one": "1 min 15 s"}
+
+
+def test_the_index_names_every_chapter_and_its_times():
+    text = (ROOT / "book/index.md").read_text()
+    for chapter in book.chapter_names():
+        if (ROOT / f"book/{chapter}.ipynb").is_file() and chapter != "colophon":
+            assert f"{{{{ read_{chapter} }}}}" in text, chapter
+            assert f"{{{{ run_{chapter} }}}}" in text, chapter
+
+
+def test_both_sites_are_served_from_this_machine_only(tmp_path):
+    with pytest.raises(FileNotFoundError, match="make book"):
+        serving.make_server(tmp_path, 0)
+    for name in ("html", "html-real"):
+        (tmp_path / name / "_static").mkdir(parents=True)
+        (tmp_path / name / "index.html").write_text(name)
+        (tmp_path / name / "_static" / "x.css").write_text(f"of {name}")
+    (tmp_path / "secret.txt").write_text("not served")
+    with serving.make_server(tmp_path, 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+
+        def get(path):
+            with urllib.request.urlopen(address + path) as answer:
+                return answer.read().decode()
+
+        assert server.server_address[0] == "127.0.0.1"
+        assert get("/") == "html"
+        assert get("/real/") == get("/real/index.html") == "html-real"
+        assert get("/real/_static/x.css") == "of html-real"
+        for path in ("/../secret.txt", "/real/../../secret.txt", "/%2e%2e/secret.txt"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                get(path)
+        server.shutdown()
+
+
+def test_a_page_is_printed_to_pdf(tmp_path):
+    if not shutil.which("chromium"):
+        pytest.skip("no Chromium on this machine")
+    page = tmp_path / "page.html"
+    page.write_text("<p>one</p><p style='break-before: page'>two</p>")
+    pdf = publish.write_pdf(page, tmp_path / "book.pdf")
+    content = pdf.read_bytes()
+    assert content.startswith(b"%PDF")
+    assert len(re.findall(rb"/Type\s*/Page\b", content)) == 2
+
+
+def test_without_chromium_there_is_no_pdf(tmp_path, monkeypatch):
+    monkeypatch.setattr(publish.shutil, "which", lambda _: None)
+    assert publish.write_pdf(tmp_path / "page.html", tmp_path / "book.pdf") is None
