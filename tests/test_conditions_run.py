@@ -71,11 +71,11 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_tables(cohort, finish
     pd.testing.assert_frame_equal(again.tables["shares"], tables["shares"])
 
 
-def test_a_fit_that_fails_is_told_and_the_others_finish(cohort, tmp_path, monkeypatch):
+def test_a_fit_that_fails_is_told_and_the_others_finish(cohort, finished, tmp_path, monkeypatch):
     def broken(fold, *rest):
         if fold.condition == "hypertrophy":
             raise ValueError("deliberately broken")
-        return {kind: pd.DataFrame({"cpu_s": [1.0]}) for kind in condition_folds.KINDS}
+        return {kind: finished[1][kind].head(1) for kind in condition_folds.KINDS}
 
     monkeypatch.setattr(conditions_run, "fold_tables", broken)
     done = conditions_run.run_conditions(cohort, tmp_path, n_step=2, progress=False)
