@@ -198,8 +198,10 @@ def _run_task(path: Path, member: Member, store: Path, n_step: int) -> pd.DataFr
 
 
 def summarise_members(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per member with mean `mse` and `r` over the records of `run_multiverse`."""
-    return table.groupby(list(CHOICES), as_index=False)[["mse", "r"]].mean()
+    """Return a row per member with mean `mse` and `r` over its `n_record` records."""
+    return table.groupby(list(CHOICES), as_index=False).agg(
+        n_record=("record", "nunique"), mse=("mse", "mean"), r=("r", "mean")
+    )
 
 
 def near_paper(members: pd.DataFrame) -> pd.DataFrame:

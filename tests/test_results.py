@@ -96,9 +96,8 @@ def test_both_readings_of_the_2_d_head_win_at_every_origin():
 
 def test_the_multiverse_holds_every_member_on_every_record():
     table = pd.read_csv(RESULTS / "multiverse.csv")
-    assert len(table) == len(family()) * table["record"].nunique()
+    assert set(table.groupby("record").size()) == {len(family())}
     assert not table.duplicated(["record", *CHOICES]).any()
-    assert table["origin"].nunique() == 3
 
 
 def test_the_present_code_gives_the_recorded_closed_forms(table):
