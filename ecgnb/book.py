@@ -16,7 +16,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from ecgnb.databases import CONDITIONS, condition_of, condition_slug, data_folder, find_records
 from ecgnb.headers import HeaderError, parse_header
-from ecgnb.publish import chapter_facts, repair_page, write_config, write_pdf
+from ecgnb.publish import chapter_facts, clear_outputs, repair_page, write_config, write_pdf
 from ecgnb.report import ROOT, label_of
 
 BOOK, BUILD = ROOT / "book", ROOT / "build"
@@ -26,7 +26,7 @@ NEEDS = {
     "07_grad_cam": ("06_vae",),
     "08_condition": ("06_vae", "07_grad_cam"),
     "09_conditions_compared": ("08_condition",),
-    "10_audit": ("06_vae",),
+    "10_audit": ("06_vae", "08_condition"),
     "scorecard": ("05_every_lead", "09_conditions_compared", "10_audit"),
     "try_it": ("03_least_squares",),
 }
@@ -204,6 +204,8 @@ def render(build: Build) -> None:
     shutil.copytree(site / "_build" / "html", build.html)
     for page in build.html.rglob("*.html"):
         page.write_text(repair_page(page.read_text()))
+    for notebook in (build.html / "_sources").glob("*.ipynb"):
+        clear_outputs(notebook)
     print(f"  {'HTML':<42}{time.monotonic() - started:6.1f} s", flush=True)
     print(f"\nThe book is at {(build.html / 'index.html').relative_to(ROOT)}", flush=True)
 

@@ -38,6 +38,15 @@ def repair_page(text: str) -> str:
     return text
 
 
+def clear_outputs(path: Path) -> None:
+    """Take the outputs out of a notebook: readers download one that is light and ready to run."""
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    nbformat.write(notebook, path)
+
+
 def github_address(remote: str) -> str:
     """Return the address of a GitHub repository from the address of a git remote, else "".
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from ecgnb.book import NEEDS
 from ecgnb.claims import CLAIMS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -205,3 +206,16 @@ def test_every_entry_of_the_bibliography_is_cited():
 def test_every_claim_links_to_a_section_that_its_chapter_has():
     for claim in CLAIMS:
         assert f"## {claim.section}\n" in text_of(BOOK / f"{claim.chapter}.ipynb") + "\n", claim
+
+
+@each_notebook
+def test_a_notebook_runs_after_all_whose_artifacts_it_reads(path):
+    code = "\n".join(cell.source for cell in code_cells(path))
+    read = set(re.findall(r'chapter\.read_\w+\(\s*"(\w+)"', code))
+    by_call = {"load_group(": "06_vae", "read_shares(": "08_condition"}
+    read |= {chapter for call, chapter in by_call.items() if call in code}
+    before, wanted = set(), {path.stem}
+    while wanted:
+        wanted = {other for name in wanted for other in NEEDS.get(name, ())} - before
+        before |= wanted
+    assert read <= before

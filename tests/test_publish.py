@@ -121,6 +121,16 @@ def test_both_sites_are_served_from_this_machine_only(tmp_path):
         server.shutdown()
 
 
+def test_a_notebook_to_download_carries_no_output(tmp_path):
+    cell = nbformat.v4.new_code_cell("1 + 1", execution_count=3)
+    cell.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "2"})]
+    path = tmp_path / "a.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    publish.clear_outputs(path)
+    read = nbformat.read(path, as_version=4).cells[0]
+    assert (read.source, read.outputs, read.execution_count) == ("1 + 1", [], None)
+
+
 def test_a_page_is_printed_to_pdf(tmp_path):
     if not shutil.which("chromium"):
         pytest.skip("no Chromium on this machine")
