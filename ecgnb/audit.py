@@ -149,6 +149,30 @@ def exchange_curve(
     return np.array(distances)
 
 
+def exchange_curves(
+    model: Vae,
+    windows: np.ndarray,
+    target: Target,
+    *,
+    baseline: np.ndarray,
+    insert: bool = False,
+) -> pd.DataFrame:
+    """Return the curves of plain amplitude, chance and every audited attribution as columns.
+
+    The index is the share of cells that were exchanged.
+    """
+    orders = exchange_orders(windows, windows)
+    del orders["map"]
+    for name in AUDITED:
+        maps = explain(model, windows, target, attribution=name, baseline=baseline)
+        orders[name] = np.abs(maps)
+    curves = {
+        name: exchange_curve(model, windows, order, baseline=baseline, insert=insert)
+        for name, order in orders.items()
+    }
+    return pd.DataFrame(curves, index=np.arange(1, 9) / 16)
+
+
 def exchange_orders(maps: np.ndarray, windows: np.ndarray, *, seed: int = 0) -> dict:
     """Return the orders that are compared: the map, plain amplitude, and at random."""
     random = np.random.default_rng(seed).random(windows.shape)

@@ -60,7 +60,11 @@ def find_peaks(signals: np.ndarray, sampling_rate: float) -> np.ndarray:
     filtered = filter_signals(signals, sampling_rate, low_hz=0.5, high_hz=high_hz)
     # The size of a single lead would lose its sign, which tells the R peak from the others.
     course = filtered[0] if len(filtered) == 1 else rms_lead(filtered)
-    peaks = np.asarray(sleepecg.detect_heartbeats(course, sampling_rate), dtype=int)
+    # Of less than 2 s the detector reads memory beyond the end: it is given its mirror image too.
+    lacking = max(int(np.ceil(2 * sampling_rate)) + 1 - course.size, 0)
+    mirrored = np.pad(course, (0, lacking), mode="reflect")
+    peaks = np.asarray(sleepecg.detect_heartbeats(mirrored, sampling_rate), dtype=int)
+    peaks = peaks[peaks < course.size]
     return _move_to_best_fit(course, peaks, sampling_rate)
 
 

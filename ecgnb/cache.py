@@ -15,7 +15,7 @@ from ecgnb.preprocessing import (
 )
 from ecgnb.records import RecordError, read_record
 
-_NOT_USED = (".xyz", ".qrs", ".atr")  # Frank leads and annotations have no part in the result
+_NOT_USED = (".xyz", ".XYZ")  # Frank leads have no part in the result
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,25 @@ class PreparedDatabase:
 
 
 def file_key(path: Path, database: str, options: PreprocessingOptions) -> str:
-    """Return the SHA-256 of a record's header and samples, its place, database and options."""
-    digest = hashlib.sha256()
-    files = path.parent.glob(f"{path.stem}.*")
-    for file in sorted(file for file in files if file.suffix not in _NOT_USED):
-        digest.update(f"{file.name} {file.stat().st_size} ".encode())
-        digest.update(file.read_bytes())
+    """Return the SHA-256 of a record's header and samples, its folder's name and the options."""
+    header = path.read_bytes()
+    digest = hashlib.sha256(header)
+    for name in _sample_files(header):
+        file = path.parent / name
+        if file.is_file():
+            content = file.read_bytes()
+            digest.update(f"{name} {len(content)} ".encode())
+            digest.update(content)
     facts = [CACHE_VERSION, path.parent.name, database, asdict(options)]
     digest.update(json.dumps(facts, sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def _sample_files(header: bytes) -> list[str]:
+    """Return the names of the sample files in a header that the result depends on."""
+    lines = [line.split() for line in header.splitlines() if not line.lstrip().startswith(b"#")]
+    names = {line[0].decode("utf-8", "replace") for line in lines[1:] if line}
+    return sorted(name for name in names if "/" not in name and not name.endswith(_NOT_USED))
 
 
 def prepare_file(

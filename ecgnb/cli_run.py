@@ -132,3 +132,28 @@ def describe(
     paths = write_description(data, out)
     text = f"the tables are {paths[0]} and {paths[1]}"
     tell({"tables": paths}, text, as_json=as_json)
+
+
+@run_app.command()
+def conditions(
+    data: Annotated[Path, typer.Option(help="folder that holds ptbdb")],
+    out: Annotated[Path, typer.Option(help="folder of the tables")],
+    steps: Annotated[int, typer.Option(min=1, help="of each fit")] = 300,
+    jobs: Jobs = 1,
+    scheduler: Annotated[str, typer.Option(help="Dask scheduler, tcp://host:port")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Fit, explain and audit a VAE of every heart condition. It resumes when interrupted.
+
+    Example: ecgnb run conditions --data mirror --out out/conditions --jobs 2
+    """
+    from ecgnb.conditions_run import run_conditions
+
+    done = run_conditions(data, out, n_step=steps, jobs=jobs, scheduler=scheduler)
+    groups = done.tables["groups"]
+    text = f"{groups.to_string(index=False)}\nthe tables are in {out}"
+    tell({"folder": out, "groups": groups, "failed": done.failed}, text, as_json=as_json)
+    if done.failed:
+        for line in done.failed:
+            typer.echo(f"ecgnb: not done: {for_terminal(line)}", err=True)
+        raise typer.Exit(DATA_PROBLEM)

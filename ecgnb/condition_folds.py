@@ -123,7 +123,7 @@ def fold_tables(
         step=fitted.history.step, validation=[errors[0] for errors in fitted.history.validation]
     )
     facts = {"n_train": train.n_patient, "n_validation": check.n_patient}
-    facts |= {"n_test": test.n_patient} | _describe_fit(fitted, test)
+    facts |= {"n_test": test.n_patient} | describe_fit(fitted, test)
     facts |= {"cpu_s": time.process_time() - started, "wall_s": time.monotonic() - wall}
     tables = (pd.DataFrame([facts]), terms, pd.concat(scores), shares, audit, maps)
     return dict(zip(KINDS, tables, strict=True))
@@ -137,7 +137,7 @@ def fit_pooled(
     return fit_pca(np.concatenate([train.scaled(factor), *others]), n)
 
 
-def _describe_fit(fitted: GroupVae, test: WindowSet) -> dict[str, float]:
+def describe_fit(fitted: GroupVae, test: WindowSet) -> dict[str, float]:
     """Return what was chosen in a fit and the divergence of each latent on new people, nats."""
     nats = latents_in_use(fitted.model, test.scaled(fitted.factor))
     return {

@@ -9,7 +9,7 @@ import base64
 import html
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,6 +18,7 @@ from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 from ecgnb import plotting
+from ecgnb.attribution import ATTRIBUTIONS
 from ecgnb.experiments import METHODS
 from ecgnb.leads import LEADS, lead_index
 from ecgnb.preprocessing import Prepared, prepare_record
@@ -110,57 +111,74 @@ def _score_still(matrix: pd.DataFrame, truth: np.ndarray, guess: np.ndarray, pai
     return figure
 
 
-def show_relevance(
-    relevance: np.ndarray,
-    beat: np.ndarray,
-    *,
-    sampling_rate: float,
-    before: int,
-    group: str,
-    lead: str = "V2",
-) -> None:
-    """Display a map of relevance by lead and time; choosing a lead shows its beat under the map.
+def show_relevance(groups: Mapping[str, pd.DataFrame], *, lead: str = "V2") -> None:
+    """Display maps of relevance by lead and time; choosing a lead shows its beat under the map.
 
     Parameters
     ----------
-    relevance
-        `(lead, time)`, signed.
-    beat
-        The group's median beat `(lead, time)`, mV.
-    sampling_rate
-        Hz.
-    before
-        Samples before the R peak.
-    group
-        Whose map this is, for the words of the image.
+    groups
+        For each name of a group, rows of `lead` and `time_s` (0 is the R peak) with `beat_mv` and
+        a column per method, as `condition_folds.explain_group` gives them.
     lead
         The lead that is drawn first.
     """
-    limit = float(np.abs(relevance).max()) or 1.0
-    peak = np.unravel_index(int(np.abs(relevance).argmax()), relevance.shape)
-    moment_s = (peak[1] - before) / sampling_rate
-    says = (
-        f"Map of relevance by lead and time for {group}. Its largest value lies in lead "
-        f"{LEADS[peak[0]]}, {moment_s:+.2f} s from the R peak."
-    )
+    tables = {name: _tables(maps) for name, maps in groups.items()}
+    first, *_ = tables.values()
+    times = first["beat_mv"].columns.to_numpy()
+    methods = [name for name in first if name != "beat_mv"]
     data = {
-        "leads": LEADS, "start": LEADS.index(lead), "n_time": relevance.shape[1],
-        "sampling_rate": sampling_rate, "before": before, "limit": limit,
-        "relevance": _pack(_FULL / limit * relevance), "beat": _pack(1000 * beat),
+        "leads": LEADS, "start": LEADS.index(lead), "times": np.round(times, 4).tolist(),
+        "beats": [_pack(1000 * found["beat_mv"]) for found in tables.values()],
+        "maps": [[_scaled(found[name]) for name in methods] for found in tables.values()],
         "colours": _DIVERGING,
     }  # fmt: skip
-    figure, axes = plt.subplots(
-        2, 1, figsize=(8, 6.5), layout="constrained", height_ratios=(1, 2.5)
-    )
-    times = (np.arange(beat.shape[1]) - before) / sampling_rate
-    axes[0].plot(times, beat[lead_index(lead)], color=plotting.TRUTH)
-    axes[0].set(ylabel=f"{lead} / mV", xlim=(times[0], times[-1]))
-    plotting.plot_map(axes[1], relevance, sampling_rate, before=before)
+    place = int(np.abs(times).argmin())
     slider = (
-        f'<label>Time <input type="range" min="0" max="{relevance.shape[1] - 1}" '
-        f'value="{before}"></label>'
+        f'<label>Time <input type="range" min="0" max="{len(times) - 1}" value="{place}"></label>'
     )
-    _show("relevance-map", figure, says, _choice("Lead", LEADS) + slider, data)
+    choices = {"Group": tuple(groups), "Method": methods, "Lead": LEADS}
+    controls = "".join(_choice(label, names) for label, names in choices.items()) + slider
+    says = f"Maps of relevance by lead and time. First, {next(iter(groups))}: " + "; ".join(
+        f"{name} is largest in {_where(first[name])}" for name in methods
+    )
+    _show("relevance-map", _relevance_still(first, lead), f"{says}.", controls, data)
+
+
+def _tables(maps: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the beat and each map as a table lead x time."""
+    named = [name for name in maps if name == "beat_mv" or name in ATTRIBUTIONS]
+    return {
+        name: maps.pivot(index="lead", columns="time_s", values=name).reindex(LEADS)
+        for name in named
+    }
+
+
+def _scaled(table: pd.DataFrame) -> dict[str, str | float]:
+    limit = float(np.abs(table).to_numpy().max()) or 1.0
+    return {"limit": limit, "values": _pack(_FULL / limit * table)}
+
+
+def _where(table: pd.DataFrame) -> str:
+    """Return the words for the place of the largest absolute value of a map."""
+    row, column = np.unravel_index(int(np.abs(table.to_numpy()).argmax()), table.shape)
+    return f"lead {table.index[row]} at {table.columns[column]:+.2f} s"
+
+
+def _relevance_still(tables: dict[str, pd.DataFrame], lead: str) -> Figure:
+    beat = tables["beat_mv"]
+    methods = [name for name in tables if name != "beat_mv"]
+    figure, axes = plt.subplots(
+        1 + len(methods), 1, figsize=(8, 2 + 3.5 * len(methods)), layout="constrained",
+        height_ratios=(1, *[2.5] * len(methods)),
+    )  # fmt: skip
+    axes[0].plot(beat.columns, beat.loc[lead], color=plotting.TRUTH)
+    axes[0].set(ylabel=f"{lead} / mV", xlim=(beat.columns[0], beat.columns[-1]))
+    rate = 1 / (beat.columns[1] - beat.columns[0])
+    for axis, name in zip(axes[1:], methods, strict=True):
+        before = -beat.columns[0] * rate
+        plotting.plot_map(axis, tables[name].to_numpy(), rate, before=before)
+        axis.set_title(name)
+    return figure
 
 
 def _choice(label: str, names: Sequence[str]) -> str:
@@ -176,9 +194,9 @@ def _cells(table: pd.DataFrame) -> list[list]:
     return [[round(c, 4) if isinstance(c, float) else c for c in row] for row in rows]
 
 
-def _pack(values: np.ndarray) -> str:
+def _pack(values: np.ndarray | pd.DataFrame) -> str:
     """Return numbers as 16-bit integers in base64, little end first."""
-    whole = np.clip(np.rint(values), -_FULL, _FULL).astype("<i2")
+    whole = np.clip(np.rint(np.asarray(values)), -_FULL, _FULL).astype("<i2")
     return base64.b64encode(whole.tobytes()).decode()
 
 

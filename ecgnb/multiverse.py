@@ -15,14 +15,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ecgnb.databases import label_record
+from ecgnb.cache import prepare_file
 from ecgnb.leads import LEADS
 from ecgnb.linear import fit_least_squares
 from ecgnb.metrics import score_pairs
 from ecgnb.networks import CnnOptions, StackedCnn, fit_windows
-from ecgnb.preprocessing import Prepared, PreprocessingOptions, make_windows, prepare_record
+from ecgnb.preprocessing import Prepared, PreprocessingOptions, make_windows
 from ecgnb.progress import follow
-from ecgnb.records import read_record
 from ecgnb.runs import locked, record_paths
 from ecgnb.tasks import is_whole, read_table, write_table
 from ecgnb.training import one_thread
@@ -188,7 +187,7 @@ def _run_task(path: Path, member: Member, store: Path, n_step: int) -> pd.DataFr
         low_hz, high_hz = BANDS[member.band]
         scope = "record" if member.scaling == "record" else "lead"
         options = PreprocessingOptions(low_hz=low_hz, high_hz=high_hz, scaling=scope)
-        prepared = prepare_record(label_record(read_record(path), path, "twadb"), options)
+        prepared = prepare_file(path, "twadb", store / "prepared", options)
         scores = run_member(prepared, member, n_step=n_step)
         row = {"record": path.stem, "origin": prepared.record.origin}
         row |= {field.name: getattr(member, field.name) for field in fields(member)}

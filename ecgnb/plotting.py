@@ -169,6 +169,7 @@ def plot_map(
     *,
     before: int,
     leads: Sequence[str] = LEADS,
+    label: str = "relevance",
 ) -> Axes:
     """Return the axes with a map `(lead, time)` around the R peak; red adds, blue takes away."""
     limit = float(np.nanmax(np.abs(relevance))) or 1.0
@@ -185,7 +186,7 @@ def plot_map(
     axes.set_yticks(range(len(leads)), leads)
     axes.axvline(0, color="#555555", lw=0.6, ls=":")
     axes.set_xlabel("time after the R peak / s")
-    axes.figure.colorbar(image, ax=axes, label="relevance", shrink=0.8)
+    axes.figure.colorbar(image, ax=axes, label=label, shrink=0.8)
     return axes
 
 

@@ -28,7 +28,7 @@ from ecgnb.splits import (  # noqa: F401  (windows and patients are offered here
 
 _FILTER_ORDER = 2
 _EDGE_S = 3.0  # reflected signal put before and after a part while it is filtered
-CACHE_VERSION = 1  # raise it whenever a step below changes what it returns
+CACHE_VERSION = 2  # raise it whenever a step below changes what it returns
 
 
 @dataclass(frozen=True)
@@ -248,15 +248,14 @@ def content_key(record: Record, options: PreprocessingOptions) -> str:
 def save_prepared(prepared: Prepared, path: Path) -> Path:
     """Return the path of an `.npz` file that holds a prepared record, written atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    parts = (prepared.train, prepared.validation, prepared.test)
     facts = {"record": asdict(prepared.record), "options": asdict(prepared.options)}
+    facts["shapes"] = [part.shape for part in parts]
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
         np.savez(
             file,
-            train=prepared.train,
-            validation=prepared.validation,
-            test=prepared.test,
-            offset=prepared.scaling.offset,
-            factor=prepared.scaling.factor,
+            parts=np.concatenate([part.ravel() for part in parts]),  # few members load fast
+            scaling=np.stack([prepared.scaling.offset, prepared.scaling.factor]),
             facts=np.array(json.dumps(facts)),
         )
     Path(file.name).replace(path)
@@ -267,16 +266,12 @@ def load_prepared(path: Path) -> Prepared:
     """Return the prepared record of an `.npz` file written by `save_prepared`."""
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         facts = json.loads(str(arrays["facts"]))
-        options = PreprocessingOptions(**facts["options"])
-        return Prepared(
-            Labels(**facts["record"]),
-            arrays["train"],
-            arrays["validation"],
-            arrays["test"],
-            Scaling(arrays["offset"], arrays["factor"]),
-            options.sampling_rate,
-            options,
-        )
+        ends = np.cumsum([np.prod(shape) for shape in facts["shapes"]])[:-1]
+        pieces = zip(np.split(arrays["parts"], ends), facts["shapes"], strict=True)
+        train, validation, test = (piece.reshape(shape) for piece, shape in pieces)
+        scaling, options = Scaling(*arrays["scaling"]), PreprocessingOptions(**facts["options"])
+        labels = Labels(**facts["record"])
+        return Prepared(labels, train, validation, test, scaling, options.sampling_rate, options)
 
 
 def cached(path: Path, make: Callable[[], Prepared]) -> Prepared:

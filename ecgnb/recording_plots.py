@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from ecgnb.databases import CONDITIONS
 from ecgnb.description import BAND_EDGES_HZ
 from ecgnb.leads import LEADS, lead_index
-from ecgnb.plotting import COLOURS
+from ecgnb.plotting import COLOURS, plot_map
 from ecgnb.preprocessing import Prepared
 from ecgnb.steps import Step
 from ecgnb.synthesis import WAVE_GROUPS, Simulated
@@ -225,17 +225,10 @@ def plot_truth(axes: Axes, simulated: Simulated, *, beat: int, lead: str) -> Axe
 def plot_abnormality(axes: Axes, simulated: Simulated, *, beat: int) -> Axes:
     """Return axes with what the condition adds to one beat by lead and time, colours in mV."""
     inside, times_s = _around_beat(simulated, beat)
-    change = simulated.truth.abnormality[:, inside]
-    largest = np.abs(change).max()
-    image = axes.imshow(
-        change,
-        aspect="auto",
-        cmap="RdBu_r",
-        vmin=-largest,
-        vmax=largest,
-        extent=(times_s[0], times_s[-1], len(LEADS) - 0.5, -0.5),
+    return plot_map(
+        axes,
+        simulated.truth.abnormality[:, inside],
+        simulated.record.sampling_rate,
+        before=int(np.count_nonzero(times_s < 0)),
+        label="what the condition adds / mV",
     )
-    axes.set_yticks(range(len(LEADS)), LEADS, fontsize="small")
-    axes.set(xlabel="time after the R peak / s", ylabel="lead")
-    axes.figure.colorbar(image, ax=axes, label="what the condition adds / mV")
-    return axes

@@ -10,17 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from IPython.display import HTML, Markdown, display
 
 from ecgnb import plotting, tasks
-from ecgnb.databases import CONDITIONS, condition_slug, data_folder, load_database
+from ecgnb.databases import data_folder, load_database
 from ecgnb.metrics import Estimate
 from ecgnb.profiles import PROFILES, Profile
 from ecgnb.records import Record
 from ecgnb.simulate import write_cohort
 from ecgnb.training import one_thread
-from ecgnb.vae import Vae, VaeOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = (
@@ -235,43 +233,3 @@ def versions() -> pd.DataFrame:
     rows = [("python", platform.python_version())]
     rows += [(name, version(name)) for name in _PACKAGES]
     return pd.DataFrame(rows, columns=["package", "version"])
-
-
-def has_vae(chapter: Chapter, condition: str) -> bool:
-    """Return whether chapter 06 has trained a VAE of this condition in this run."""
-    slug = condition_slug(condition)
-    return tasks.is_whole(chapter.artifacts / "06_vae" / f"vae_{slug}.npz")
-
-
-def load_vae(chapter: Chapter, condition: str) -> tuple[Vae, np.ndarray]:
-    """Return the VAE of a condition from chapter 06 and its factor per lead `(lead, 1)`, mV."""
-    slug = condition_slug(condition)
-    state = chapter.read_arrays("06_vae", f"vae_{slug}")
-    factor = chapter.read_arrays("06_vae", f"factor_{slug}")["factor"]
-    n_latent = state["to_latent.weight"].shape[0] // 2
-    model = Vae(VaeOptions(n_latent=n_latent))
-    model.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
-    return model.eval(), factor
-
-
-def read_shares(chapter: Chapter) -> dict[str, dict[str, np.ndarray]]:
-    """Return the shares `lead` and `wave` `(patient, name)` that the condition pages saved."""
-    found = {}
-    for condition in CONDITIONS:
-        name = f"08_condition_{condition_slug(condition)}"
-        if tasks.is_whole(chapter.artifacts / name / "shares.npz"):
-            found[condition] = chapter.read_arrays(name, "shares")
-    if "healthy control" not in found:
-        raise MissingArtifactError("run 08_condition for healthy control first")
-    return found
-
-
-def difference_of_means(first: np.ndarray, second: np.ndarray, axis: int) -> np.ndarray:
-    """Return the difference of two means, as `scipy.stats.permutation_test` calls it.
-
-    Examples
-    --------
-    >>> difference_of_means(np.array([1.0, 3.0]), np.array([1.0]), 0).item()
-    1.0
-    """
-    return first.mean(axis=axis) - second.mean(axis=axis)

@@ -21,15 +21,24 @@ _N_PERMUTATION = 9999
 
 
 def lead_shares(maps: np.ndarray) -> np.ndarray:
-    """Return the share of the absolute relevance in each lead `(patient, lead)`."""
-    size = np.abs(maps).sum(axis=2)
-    return size / np.maximum(size.sum(axis=1, keepdims=True), 1e-12)
+    """Return the share of the absolute relevance in each lead `(patient, lead)`.
+
+    A map that is zero everywhere has no shares: NaN.
+    """
+    return _of_total(np.abs(maps).sum(axis=2))
 
 
 def wave_shares(maps: np.ndarray, masks: dict[str, np.ndarray]) -> np.ndarray:
-    """Return the share of the absolute relevance in each wave `(patient, wave)`."""
-    size = np.stack([np.abs(maps[..., masks[wave]]).sum(axis=(1, 2)) for wave in WAVES], axis=1)
-    return size / np.maximum(size.sum(axis=1, keepdims=True), 1e-12)
+    """Return the share of the absolute relevance in each wave `(patient, wave)`, or NaN."""
+    sizes = [np.abs(maps[..., masks[wave]]).sum(axis=(1, 2)) for wave in WAVES]
+    return _of_total(np.stack(sizes, axis=1))
+
+
+def _of_total(sizes: np.ndarray) -> np.ndarray:
+    """Return sizes `(patient, name)` over their sum, NaN where that is zero."""
+    total = sizes.sum(axis=1, keepdims=True)
+    nothing = np.full(sizes.shape, np.nan)
+    return np.divide(sizes, total, out=nothing, where=total > 0)
 
 
 def waves_of(windows: np.ndarray) -> dict[str, np.ndarray]:
@@ -129,12 +138,15 @@ def compare_groups(
 ) -> pd.DataFrame:
     """Return the differences of mean shares of two groups, with intervals and probabilities.
 
+    A target and attribution without shares for every patient (a map that is zero) is left out.
+
     Parameters
     ----------
     group, other
         From `widen`.
     """
-    columns = group.columns.intersection(other.columns, sort=False)
+    known = [table.dropna(axis=1).columns for table in (group, other)]
+    columns = known[0].intersection(known[1], sort=False)
     first, second = group[columns].to_numpy(), other[columns].to_numpy()
     generator = np.random.default_rng(0)
     draws = [

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from ecgnb.diagnoses import CONDITIONS, HEALTHY
 from ecgnb.experiments import METHODS
@@ -15,7 +16,7 @@ from ecgnb.networks import CnnOptions, fit_cnn, predict_windows
 from ecgnb.preprocessing import prepare_record
 from ecgnb.records import Record
 from ecgnb.shares import permutation_p
-from ecgnb.tasks import is_whole, record_failure, write_table
+from ecgnb.tasks import forget_failure, is_whole, record_failure, write_table
 from ecgnb.training import one_thread
 
 SCORES = ("r", "mse", "rmse_mv", "r2_beyond_average_beat")
@@ -51,11 +52,13 @@ def score_symptoms(record: Record, store: Path, *, seed: int = 0) -> None:
         return
     one_thread()
     try:
-        table = personal_scores(record, seed=seed)
+        with threadpool_limits(1):
+            table = personal_scores(record, seed=seed)
     except Exception as error:
         record_failure(file, error)
         return
     write_table(file, table)
+    forget_failure(file)
 
 
 def personal_scores(record: Record, *, n_step: int = _N_STEP, seed: int = 0) -> pd.DataFrame:
@@ -95,13 +98,36 @@ def compare_symptoms(table: pd.DataFrame, *, n_bootstrap: int = 2000) -> pd.Data
         for score in SCORES[:2]:
             with_, without = group.loc[ill, score].to_numpy(), group.loc[~ill, score].to_numpy()
             rows.append(
-                {"method": method, "score": score} | _difference(with_, without, n_bootstrap)
+                {"method": method, "score": score}
+                | compare_means(with_, without, n_bootstrap=n_bootstrap)
             )
     return pd.DataFrame(rows)
 
 
-def _difference(first: np.ndarray, second: np.ndarray, n_bootstrap: int) -> dict[str, float]:
-    """Return the difference of two means with its interval and probability."""
+def compare_foreign(scores: pd.DataFrame, *, method: str = "VAE") -> dict[str, float]:
+    """Return how the error of a model of healthy people differs on people with a condition.
+
+    Parameters
+    ----------
+    scores
+        Of the recorded run: rows of the whole group of healthy controls are used.
+    method
+        Which model.
+    """
+    chosen = (scores["draw"] == "all") & (scores["scaling"] == "lead")
+    chosen &= (scores["trained_on"] == HEALTHY) & (scores["method"] == method)
+    errors = scores[chosen].groupby(["condition", "patient"])["mse"].mean()
+    ill = errors.index.get_level_values("condition") != HEALTHY
+    return compare_means(errors[ill].to_numpy(), errors[~ill].to_numpy())
+
+
+def compare_means(
+    first: np.ndarray, second: np.ndarray, *, n_bootstrap: int = 2000
+) -> dict[str, float]:
+    """Return the difference of the means of people with symptoms and without.
+
+    With its 95 % interval, the probability of a permutation test and the numbers of people.
+    """
     generator = np.random.default_rng(0)
     draws = [
         part[generator.integers(part.size, size=(n_bootstrap, part.size))].mean(axis=1)

@@ -10,7 +10,7 @@ import joblib
 
 from ecgnb.progress import follow
 
-CONNECT_S = 15.0
+CONNECT_S, WORKERS_S = 15.0, 120.0
 
 
 class ClusterError(RuntimeError):
@@ -96,9 +96,9 @@ def _backend(client: Any) -> Any:  # noqa: ANN401 (Dask is optional)
 def _check_workers(client: Any, folder: Path) -> None:  # noqa: ANN401 (Dask is optional)
     """Refuse workers with another version of this package, or that do not see the folder."""
     try:
-        client.wait_for_workers(1, timeout=CONNECT_S)
+        client.wait_for_workers(1, timeout=WORKERS_S)
     except OSError:
-        raise ClusterError("the Dask cluster has no worker") from None
+        raise ClusterError(f"the Dask cluster has no worker after {WORKERS_S:g} s") from None
     for worker, (found, sees) in client.run(_tell, folder).items():
         if found != version("ecgnb"):
             raise ClusterError(f"worker {worker} has ecgnb {found}, not {version('ecgnb')}")

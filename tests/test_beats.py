@@ -183,3 +183,24 @@ def test_the_next_beat_of_a_fast_heart_is_not_taken_for_a_t_wave():
     t_wave = np.flatnonzero(wave_masks(following, 500.0, r_peak)["T"])
     assert (t_wave[-1] - r_peak) / 500 == pytest.approx(bounds[2, 1], abs=0.05)
     assert t_wave[-1] < r_peak + 210
+
+
+@pytest.mark.parametrize("duration_s", [1.0, 1.3, 1.8, 1.99])
+def test_a_very_short_signal_gives_the_same_peaks_whatever_lies_in_memory(duration_s):
+    generator = np.random.default_rng(0)
+    times = np.arange(0, duration_s, 1 / 250)
+    for start_s in np.linspace(0, 0.7, 8):
+        beats = np.exp(-((((times + start_s) % 0.8 - 0.4) / 0.012) ** 2))
+        signal, found = beats + 0.05 * generator.normal(size=times.size), set()
+        for _ in range(25):
+            sizes = generator.integers(100, 9000, 10)
+            left = [np.full(size, 1000 * generator.normal()) for size in sizes]
+            del left
+            found.add(tuple(find_peaks(signal, 250.0).tolist()))
+        assert len(found) == 1
+
+
+def test_peaks_of_a_very_short_signal_sit_on_its_beats():
+    times = np.arange(0, 1.6, 1 / 250)
+    peaks = find_peaks(np.exp(-(((times % 0.8 - 0.4) / 0.012) ** 2)), 250.0)
+    assert peaks.tolist() == [100, 300]

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_formats import draw_samples, write_with_wfdb
 
-from ecgnb.cache import prepare_database, prepare_file
+from ecgnb.cache import file_key, prepare_database, prepare_file
 from ecgnb.databases import find_records, load_database
 from ecgnb.preprocessing import PreprocessingOptions, prepare_record
 from ecgnb.records import RecordError
@@ -48,6 +49,17 @@ def test_changed_samples_are_not_answered_from_the_cache(cohort, tmp_path):
         prepare_file(path, "twadb", tmp_path / "cache")
 
 
+def test_a_sample_file_of_any_name_is_part_of_the_key(tmp_path):
+    samples = draw_samples("516", n_time=6000)
+    path = write_with_wfdb(tmp_path, "516", samples)
+    options = PreprocessingOptions()
+    before = file_key(path, "twadb", options)
+    (tmp_path / "other").mkdir()
+    write_with_wfdb(tmp_path / "other", "516", samples // 2)
+    shutil.copy(tmp_path / "other" / "r1b.dat", tmp_path / "r1b.dat")
+    assert file_key(path, "twadb", options) != before
+
+
 def test_the_second_load_of_all_real_records_is_much_faster(tmp_path):
     root = Path(__file__).resolve().parents[1]
     data = Path(os.environ.get("ECGNB_DATA") or root.parent / "shared" / "data")
@@ -61,4 +73,4 @@ def test_the_second_load_of_all_real_records_is_much_faster(tmp_path):
             assert prepared.records
         times.append(time.process_time() - start)
     print(f"first load {times[0]:.2f} s, second {min(times[1:]):.3f} s")
-    assert times[0] / min(times[1:]) >= 5
+    assert times[0] / min(times[1:]) >= 15  # 20 and more where no other process disturbs

@@ -39,10 +39,10 @@ def few_folds():
 @pytest.fixture(scope="module")
 def finished(cohort, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
-    return out, conditions_run.run_conditions(cohort, out, n_step=4, progress=False)
+    return out, conditions_run.run_conditions(cohort, out, n_step=4, progress=False).tables
 
 
-def test_a_run_writes_every_table_and_a_manifest(finished):
+def test_a_run_writes_every_table_and_a_manifest(cohort, finished):
     out, tables = finished
     assert set(tables) == {"groups", *condition_folds.KINDS, "symptoms"}
     manifest = json.loads((out / "conditions_manifest.json").read_text())
@@ -68,7 +68,19 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_tables(cohort, finish
     again = conditions_run.run_conditions(cohort, out, n_step=4, progress=False)
     assert [fold.condition for fold in fitted] == ["hypertrophy"]
     assert (out / "conditions_scores.csv.gz").read_bytes() == scores
-    pd.testing.assert_frame_equal(again["shares"], tables["shares"])
+    pd.testing.assert_frame_equal(again.tables["shares"], tables["shares"])
+
+
+def test_a_fit_that_fails_is_told_and_the_others_finish(cohort, finished, tmp_path, monkeypatch):
+    def broken(fold, *rest):
+        if fold.condition == "hypertrophy":
+            raise ValueError("deliberately broken")
+        return {kind: finished[1][kind].head(1) for kind in condition_folds.KINDS}
+
+    monkeypatch.setattr(conditions_run, "fold_tables", broken)
+    done = conditions_run.run_conditions(cohort, tmp_path, n_step=2, progress=False)
+    assert done.failed == ("hypertrophy--all--lead--0: ValueError: deliberately broken",)
+    assert set(done.tables["fits"]["trained_on"]) == {"healthy control"}
 
 
 def test_every_condition_is_listed_with_its_number_of_patients(finished):

@@ -12,6 +12,7 @@ import pytest
 
 from ecgnb import interactive
 from ecgnb.experiments import score_method
+from ecgnb.leads import LEADS
 from ecgnb.preprocessing import prepare_record
 from ecgnb.report import ROOT
 from ecgnb.simulate import SimulationOptions, simulate_record
@@ -36,12 +37,15 @@ def shown():
         ignore_index=True,
     )
     interactive.show_score_map(scores, records)
-    relevance = np.zeros((12, 256))
-    relevance[7, 100] = -0.5
-    beat = np.linspace(0, 1, 256) * np.arange(12)[:, None] / 7
-    interactive.show_relevance(
-        relevance, beat, sampling_rate=250.0, before=90, group="a <test> group"
+    times = (np.arange(64) - 25) * 0.016
+    maps = pd.MultiIndex.from_product([LEADS, times], names=["lead", "time_s"]).to_frame(
+        index=False
     )
+    maps["beat_mv"] = np.ravel(np.linspace(0, 1, 64) * np.arange(12)[:, None] / 7)
+    maps = maps.assign(**{"Grad-CAM": 0.0, "integrated gradients": 0.1}, n_patient=3)
+    maps.loc[(maps["lead"] == "V2") & (maps["time_s"] == times[30]), "Grad-CAM"] = -0.5
+    other = maps.assign(**{"Grad-CAM": 0.25})
+    interactive.show_relevance({"a <test> group": maps, "another": other})
     monkeypatch.undo()
     return dict(zip(("score-map", "relevance-map"), texts, strict=True)), scores
 
@@ -79,10 +83,12 @@ def test_the_image_says_in_words_where_the_map_is_largest(shown):
     text = shown[0]["relevance-map"]
     alternative = re.search(r'<img class="ecgnb-still" alt="([^"]+)"', text)[1]
     assert "a &lt;test&gt; group" in alternative
-    assert "lead V2, +0.04 s from the R peak" in alternative
-    values = unpack(data_of(text)["relevance"]).reshape(12, 256)
-    assert values[7, 100] == -32000
+    assert "Grad-CAM is largest in lead V2 at +0.08 s;" in alternative
+    found = data_of(text)["maps"][0]
+    values = unpack(found[0]["values"]).reshape(12, 64)
+    assert values[7, 30] == -32000
     assert np.count_nonzero(values) == 1
+    assert [each["limit"] for each in found] == [0.5, 0.1]
 
 
 def test_the_shared_script_is_the_published_build_and_lies_once_in_the_project():
@@ -158,10 +164,19 @@ def test_a_pair_can_be_chosen_by_keyboard_and_by_a_click(browser, site, width):
 def test_the_readout_of_a_relevance_map_gives_lead_time_and_value(browser, site):
     page = open_page(browser, site, "relevance-map")
     page.locator("input[type=range]").focus()
-    for _ in range(10):
+    for _ in range(5):
         page.keyboard.press("ArrowRight")
     said = page.locator(".ecgnb-readout").text_content()
-    assert said == "V2 at 0.040 s: relevance -0.50, voltage 0.39 mV."
+    assert said == "V2 at 0.080 s: relevance -0.50, voltage 0.48 mV."
+    page.locator("select").nth(1).focus()
+    page.keyboard.type("integrated")
+    said = page.locator(".ecgnb-readout").text_content()
+    assert said == "V2 at 0.080 s: relevance 0.10, voltage 0.48 mV."
+    page.keyboard.press("Home")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.type("another")
+    said = page.locator(".ecgnb-readout").text_content()
+    assert said == "V2 at 0.080 s: relevance 0.25, voltage 0.48 mV."
     assert page.problems == []
     page.close()
 

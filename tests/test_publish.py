@@ -32,6 +32,7 @@ def built(tmp_path_factory):
     stage, chapter = folder / "src", "08_condition_myocarditis"
     shutil.copytree(ROOT / "book/_static", stage / "_static")
     shutil.copy(ROOT / "book/references.bib", stage)
+    (stage / "_extra").mkdir()
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     cells = [nbformat.v4.new_markdown_cell("# One\n\n{numref}`fig-x`"), figure_cell()]
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})

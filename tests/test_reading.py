@@ -30,7 +30,7 @@ TECHNICAL = """
 """
 # Words of everyday use, and the few technical ones that the text explains where it uses them.
 EXPLAINED = {"Butterworth", "optimiser"}
-ABBREVIATIONS = {"AVL", "PTB", "DATA", "III", "HTML", "CSV", "II", "SNR"}
+ABBREVIATIONS = {"AVL", "PTB", "DATA", "III", "HTML", "CSV", "II", "SNR", "CPU"}
 
 
 def groups():

@@ -20,10 +20,9 @@ CI = (ROOT / ".ci/run").read_text()
 
 def commands():
     text = (ROOT / "README.md").read_text()
-    blocks = re.findall(r"^```(?:sh)?\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-    lines = [
-        line.split("  #")[0].split(" #")[0].strip() for b in blocks for line in b.splitlines()
-    ]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    shell = [block for language, block in blocks if language in {"", "sh"}]
+    lines = [line.split(" #")[0].strip() for block in shell for line in block.splitlines()]
     return [line for line in lines if line]
 
 

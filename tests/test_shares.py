@@ -25,6 +25,14 @@ def test_shares_add_up_to_one(windows):
     np.testing.assert_allclose(shares.wave_shares(windows, masks).sum(axis=1), 1, rtol=1e-5)
 
 
+def test_a_map_of_zeros_has_no_shares_and_is_left_out_of_comparisons():
+    assert np.isnan(shares.lead_shares(np.zeros((1, 12, 60)))).all()
+    table = groups_table(0.0)
+    nothing = (table["patient"] == "hypertrophy 3") & (table["target"] == "two")
+    table.loc[nothing, "share"] = np.nan
+    assert set(shares.compare_with_healthy(table)["target"]) == {"one"}
+
+
 def test_density_per_ms_of_an_even_map_is_one_everywhere(windows):
     table = shares.share_rows(np.ones((12, 60)), windows, masks_of([0, 5, 12, 20, 33, 50, 60]))
     np.testing.assert_allclose(table["per_ms"], 1)

@@ -120,53 +120,54 @@
 
   // ---- lead x time relevance: the beat of the chosen lead, value at the chosen time -----------
   function relevanceMap(root, data, Plotly) {
-    const lead = root.querySelector("select"), moment = root.querySelector("input");
+    const [group, method, lead] = root.querySelectorAll("select");
+    const moment = root.querySelector("input"), readout = root.querySelector(".ecgnb-readout");
     const map = root.querySelector(".ecgnb-map"), trace = root.querySelector(".ecgnb-trace");
-    const readout = root.querySelector(".ecgnb-readout");
-    const n = data.n_time, relevance = unpack(data.relevance), beat = unpack(data.beat);
-    const seconds = Array.from({ length: n }, (_, p) => (p - data.before) / data.sampling_rate);
+    const seconds = data.times, n = seconds.length, last = n - 1;
     const rows = (array, unit) =>
       data.leads.map((_, row) => Array.from(array.subarray(row * n, (row + 1) * n), (v) => v * unit));
-    const values = rows(relevance, data.limit / 32000), beats = rows(beat, 0.001);
-    const cells = {
-      type: "heatmap", z: values, x: seconds, y: data.leads, colorscale: data.colours,
-      zmin: -data.limit, zmax: data.limit, colorbar: { title: { text: "relevance", side: "right" }, thickness: 12 },
-      hovertemplate: "%{y} at %{x:.3f} s: %{z:.3g}<extra></extra>",
-    };
     const layout = look({
       height: 380,
       xaxis: { title: { text: "time after the R peak / s" }, fixedrange: true },
       yaxis: { fixedrange: true, autorange: "reversed" },
     });
-    const middle = (seconds[0] + seconds[n - 1]) / 2, half = (seconds[n - 1] - seconds[0]) / 2;
+    const middle = (seconds[0] + seconds[last]) / 2, half = (seconds[last] - seconds[0]) / 2;
+    const edge = half + half / last;
 
     function show() {
+      const { limit, values: packed } = data.maps[Number(group.value)][Number(method.value)];
+      const values = rows(unpack(packed), limit / 32000);
+      const beats = rows(unpack(data.beats[Number(group.value)]), 0.001);
       const row = Number(lead.value), place = Number(moment.value), at = seconds[place];
+      const colours = { colorscale: data.colours };
+      const cells = {
+        type: "heatmap", z: values, x: seconds, y: data.leads, ...colours, zmin: -limit, zmax: limit,
+        colorbar: { title: { text: "relevance", side: "right" }, thickness: 12 },
+        hovertemplate: "%{y} at %{x:.3f} s: %{z:.3g}<extra></extra>",
+      };
       const line = {
         type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1,
         line: { color: GUESS, width: 1.5 },
       };
-      const shapes = [outline(middle, row, half), line];
-      Plotly.react(map, [cells], { ...layout, shapes }, CONFIG);
-      const [low, high] = extent(beats[row]);
-      const axes = paperAxes([seconds[0], seconds[n - 1]], low, high, "time after the R peak / s (25 mm/s)", 1);
+      Plotly.react(map, [cells], { ...layout, shapes: [outline(middle, row, edge), line] }, CONFIG);
+      const [low, high] = extent(beats[row]), beat = { x: seconds, y: beats[row] };
+      const title = "time after the R peak / s (25 mm/s)";
+      const axes = paperAxes([middle - edge, middle + edge], low, high, title, 1);
+      const marker = { size: 8, color: values[row], ...colours, cmin: -limit, cmax: limit };
       const drawn = [
-        { x: seconds, y: beats[row], mode: "lines", line: { color: INK, width: 1.5 }, hoverinfo: "skip" },
-        {
-          x: seconds, y: beats[row], mode: "markers", hoverinfo: "x+y",
-          marker: { size: 7, color: values[row], colorscale: data.colours, cmin: -data.limit, cmax: data.limit },
-        },
+        { ...beat, mode: "lines", line: { color: INK, width: 1.5 }, hoverinfo: "skip" },
+        { ...beat, mode: "markers", hoverinfo: "x+y", marker: { ...marker, line: { color: INK, width: 0.5 } } },
       ];
-      const height = 75 + ((high - low) * 0.4 * Math.min(trace.clientWidth - 70, 620)) / (2 * half);
+      const height = 75 + ((high - low) * 0.4 * (trace.clientWidth - 70)) / (2 * edge);
       Plotly.react(trace, drawn, look({ ...axes, shapes: [line], height: Math.min(height, 480) }), CONFIG);
       readout.textContent =
         `${data.leads[row]} at ${at.toFixed(3)} s: relevance ${values[row][place].toPrecision(2)}, ` +
         `voltage ${beats[row][place].toFixed(2)} mV.`;
       moment.setAttribute("aria-valuetext", `${at.toFixed(3)} s`);
-      trace.setAttribute("aria-label", `Median beat in lead ${data.leads[row]}. ${readout.textContent}`);
+      trace.setAttribute("aria-label", `${group.selectedOptions[0].text}: average beat in lead ${data.leads[row]}. ${readout.textContent}`);
     }
     lead.value = String(data.start);
-    lead.addEventListener("change", show);
+    for (const control of [group, method, lead]) control.addEventListener("change", show);
     moment.addEventListener("input", show);
     show();
     map.on("plotly_click", (event) => {

@@ -1,0 +1,191 @@
+"""Figures of maps: the average beat above, leads below, one colour scale for what is compared."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ecgnb.audit import LAYERS
+from ecgnb.leads import LEADS
+from ecgnb.plotting import COLOURS, TRUTH, plot_matrix
+from ecgnb.shares import AXES
+
+_SHOWN = ("II", "V2", "V5")
+
+
+def map_limit(tables: Sequence[pd.DataFrame], attribution: str) -> float:
+    """Return the largest absolute relevance of several maps, for one colour scale."""
+    return max(float(np.abs(table[attribution]).max()) for table in tables) or 1.0
+
+
+def plot_explained(
+    axes: Sequence[Axes], maps: pd.DataFrame, attribution: str, *, limit: float | None = None
+) -> None:
+    """Draw the average beat in II, V2 and V5 above and the mean map of all leads below.
+
+    Red adds to the target, blue takes away; white is nothing. Dotted: the R peak.
+
+    Parameters
+    ----------
+    axes
+        Two axes, one above the other.
+    maps
+        Rows of lead and time with `beat_mv` and a column per attribution.
+    attribution
+        Which map.
+    limit
+        End of the colour scale; by default the map's largest absolute value.
+    """
+    limit = limit or map_limit([maps], attribution)
+    beat, relevance = (
+        maps.pivot_table(index="lead", columns="time_s", values=name).reindex(LEADS)
+        for name in ("beat_mv", attribution)
+    )
+    times = beat.columns.to_numpy()
+    step = times[1] - times[0]
+    edges = (times[0] - step / 2, times[-1] + step / 2)
+    for lead, colour in zip(_SHOWN, (COLOURS[6], TRUTH, COLOURS[0]), strict=True):
+        axes[0].plot(times, beat.loc[lead], label=lead, color=colour, lw=1.1)
+    axes[0].legend(frameon=False, fontsize=7, loc="upper right", handlelength=1)
+    axes[0].set(xlim=edges, ylabel="mV", title=attribution)
+    image = axes[1].imshow(
+        relevance,
+        aspect="auto",
+        cmap="RdBu_r",
+        vmin=-limit,
+        vmax=limit,
+        extent=(*edges, len(LEADS) - 0.5, -0.5),
+        interpolation="nearest",
+    )
+    axes[1].set_yticks(range(len(LEADS)), LEADS, fontsize=8)
+    axes[1].set_xlabel("time after the R peak / s")
+    axes[1].figure.colorbar(
+        image,
+        ax=axes[1],
+        orientation="horizontal",
+        label="relevance",
+        ticks=[-limit, 0, limit],
+        format="%.2g",
+        shrink=0.8,
+        aspect=40,
+    )
+    for axis in axes:
+        axis.axvline(0, color="#555555", lw=0.6, ls=":")
+
+
+def plot_shares(axes: Axes, summary: pd.DataFrame, *, axis: str, value: str = "share") -> Axes:
+    """Return the axes with shares or densities: a colour per target, a marker per attribution.
+
+    Parameters
+    ----------
+    axes
+        To draw on.
+    summary
+        From `shares.summarise_shares`, of one condition.
+    axis
+        `lead` or `wave`.
+    value
+        `share`, `per_ms` or `per_mv`.
+    """
+    chosen = summary[summary["axis"] == axis]
+    names = list(dict.fromkeys(chosen["name"]))
+    markers = dict(zip(dict.fromkeys(chosen["attribution"]), "o^s", strict=False))
+    pairs = list(chosen.groupby(["attribution", "target"], sort=False))
+    offsets = np.linspace(-0.32, 0.32, len(pairs))
+    colours = dict(zip(dict.fromkeys(chosen["target"]), COLOURS, strict=False))
+    for offset, ((attribution, target), rows) in zip(offsets, pairs, strict=True):
+        rows = rows.set_index("name").reindex(names)
+        places = np.arange(len(names)) + offset
+        look = {"color": colours[target], "marker": markers[attribution], "ls": "", "ms": 4}
+        axes.plot(places, rows[value], label=f"{attribution}: {target}", **look)
+        if value == "share":
+            axes.vlines(places, rows["low"], rows["high"], color=colours[target], lw=1)
+    axes.axhline(1 / len(names) if value == "share" else 1, color="grey", ls="--", lw=0.8)
+    axes.set_xticks(range(len(names)), names)
+    axes.legend(frameon=False, fontsize=6.5, ncols=2)
+    return axes
+
+
+def count_labels(frame: pd.DataFrame, counts: dict[str, int]) -> pd.DataFrame:
+    """Return a table whose rows are conditions with the number of patients in their names."""
+    return frame.rename(index={name: f"{name} (n = {count})" for name, count in counts.items()})
+
+
+def plot_by_condition(
+    axes: Axes, summary: pd.DataFrame, *, axis: str, value: str, limits: tuple[float, float]
+) -> Axes:
+    """Return the axes with a heat map of conditions by leads or waves, n in every row's name.
+
+    Drawn is the mean over targets of integrated gradients.
+
+    Parameters
+    ----------
+    axes
+        To draw on.
+    summary
+        From `shares.summarise_shares`.
+    axis, value
+        `lead` or `wave`; `share`, `per_ms` or `per_mv`.
+    limits
+        Ends of the colour scale, the same for all that is compared.
+    """
+    chosen = (summary["axis"] == axis) & (summary["attribution"] == "integrated gradients")
+    rows = summary[chosen]
+    wide = rows.pivot_table(values=value, index="condition", columns="name", sort=False)
+    counts = rows.groupby("condition")["n_patient"].max().to_dict()
+    label = {"share": "share of relevance", "per_ms": "relevance per time"}.get(value, value)
+    plot_matrix(
+        axes,
+        count_labels(wide[list(AXES[axis])], counts),
+        label=label,
+        fmt=".2f",
+        vmin=limits[0],
+        vmax=limits[1],
+    )
+    axes.set(xlabel="", ylabel="")
+    axes.tick_params(axis="x", labelrotation=0)
+    return axes
+
+
+def plot_randomised(axes: Sequence[Axes], numbers: pd.DataFrame) -> None:
+    """Draw the rank correlation with the original map as layers are drawn anew, by attribution.
+
+    Parameters
+    ----------
+    axes
+        One per attribution.
+    numbers
+        Rows of tests, columns of attribution and target.
+    """
+    rows = numbers.loc[[f"randomised down to {name}" for name in LAYERS]]
+    for axis, name in zip(axes, rows.columns.unique(0), strict=False):
+        for target, course in rows[name].dropna(axis=1).items():
+            axis.plot(range(len(LAYERS)), course, marker="o", ms=3, label=target)
+        axis.set_xticks(range(len(LAYERS)), LAYERS, rotation=30)
+        axis.axhline(0.5, color="grey", ls="--", lw=0.8)
+        axis.set(title=name, ylabel="rank correlation", ylim=(-1.05, 1.05))
+    axes[-1].legend(frameon=False, fontsize=7, loc="lower left")
+
+
+def plot_lead_scores(axes: Axes, table: pd.DataFrame, methods: Sequence[str]) -> Axes:
+    """Return the axes with the error of each lead by method, with intervals over patients.
+
+    Parameters
+    ----------
+    axes
+        To draw on; logarithmic.
+    table
+        From `evidence.summarise_scores` by lead, of one condition.
+    methods
+        Which ones, at most three.
+    """
+    for place, method in enumerate(methods):
+        rows = table[table["method"] == method].set_index("lead").reindex(LEADS)
+        places = np.arange(len(LEADS)) + 0.2 * (place - 1)
+        axes.vlines(places, rows["mse_low"], rows["mse_high"], color=COLOURS[place])
+        axes.plot(places, rows["mse"], "o", color=COLOURS[place], ms=4, label=method)
+    axes.set_xticks(range(len(LEADS)), LEADS)
+    axes.set(yscale="log", ylabel="mean squared error\n(squared scaled units)")
+    axes.legend(frameon=False, ncols=len(methods))
+    return axes
