@@ -219,3 +219,9 @@ def test_a_notebook_runs_after_all_whose_artifacts_it_reads(path):
         wanted = {other for name in wanted for other in NEEDS.get(name, ())} - before
         before |= wanted
     assert read <= before
+
+
+@each_notebook
+def test_a_styled_table_has_a_fixed_name_so_that_two_runs_are_the_same(path):
+    code = "\n".join(cell.source for cell in code_cells(path))
+    assert code.count(".style.") == code.count(".style.set_uuid(")
