@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,7 @@ NEEDS = {
     "try_it": ("03_least_squares",),
 }
 _LAST = ("colophon",)
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+(?=>)")  # where an object was in memory
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,10 @@ def tidy(path: Path, page: Page) -> None:
         if "parameters" in tags:
             cell.metadata.tags = [*tags, "remove-cell"]
         cell.setdefault("id", f"cell-{number}")
+        for output in cell.get("outputs", []):
+            if "text/plain" in output.get("data", {}):
+                plain = output.data["text/plain"]
+                output.data["text/plain"] = _ADDRESS.sub("", plain)
     nbformat.write(notebook, path)
 
 

@@ -54,7 +54,7 @@ def test_every_copy_of_the_condition_page_has_its_own_label_and_figures():
 
 
 def test_a_second_run_gives_the_same_bytes(page):
-    build, one = book.Build("smoke", ""), page("1 + 1")
+    build, one = book.Build("smoke", ""), page("1 + 1", "object()")
     path = build.executed / "08_condition_x.ipynb"
     book.execute(one, build)
     first = path.read_bytes()
