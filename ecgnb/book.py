@@ -141,7 +141,7 @@ def execute(page: Page, build: Build) -> None:
             progress_bar=False,
             cwd=BOOK,
             kernel_name="python3",
-            extra_arguments=["--log-level=40"],
+            extra_arguments=["--log-level=50"],
         )
     except PapermillExecutionError as error:
         partial.replace(failed)

@@ -6,7 +6,10 @@ import sys
 import time
 
 METHODS = ("mean", "least_squares", "lagged_ridge", "average_beat", "average_beat_ridge")
-PROGRAM = [sys.executable, "-c", "from ecgnb.cli import main; main()", "run", "reconstruction"]
+# Ctrl-C must reach the run also where the tests are a background job, whose children ignore it.
+CODE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+CODE += "from ecgnb.cli import main; main()"
+PROGRAM = [sys.executable, "-c", CODE, "run", "reconstruction"]
 
 
 def start(cohort, out, *options, methods=METHODS):

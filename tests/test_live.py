@@ -56,7 +56,6 @@ def page(recording, tmp_path_factory):
 
 def settle(page):
     page.wait_for_function("document.querySelector('#ecg-live').ariaBusy === 'false'")
-    page.wait_for_timeout(300)
     return page.inner_text("#ecg-live-summary")
 
 

@@ -220,8 +220,8 @@ def test_the_site_and_its_pages_stay_light(site):
     assert total < 30 * MEGABYTE
     heavy = {}
     for page in site.glob("*.html"):
-        files = {urlsplit(name).path for name in anchors(page).files}
-        own = [page.parent / unquote(name) for name in files if not name.startswith("data:")]
+        names = {name for name in anchors(page).files if not name.startswith("data:")}
+        own = [page.parent / unquote(urlsplit(name).path) for name in names]
         size = page.stat().st_size + sum(path.stat().st_size for path in own if path.is_file())
         if size > 6 * MEGABYTE:
             heavy[page.name] = size

@@ -249,14 +249,23 @@
         root.classList.toggle("with-beat", asked.beat);
         writeScores(state);
         clearTimeout(telling); // once the sliders rest, not at every step
-        telling = setTimeout(() => { part("summary").textContent = describe(state); }, 250);
+        telling = setTimeout(() => {
+          part("summary").textContent = describe(state);
+          telling = 0;
+          settle();
+        }, 250);
       }
       drawPaper(state);
       drawFound(state);
       await new Promise(requestAnimationFrame);
     } while (again);
     busy = false;
-    root.setAttribute("aria-busy", "false");
+    settle();
+  }
+
+  /* Say that the page is at rest once all is computed, drawn and told. */
+  function settle() {
+    if (!busy && !telling) root.setAttribute("aria-busy", "false");
   }
 
   function start() {
@@ -275,7 +284,10 @@
       form.hidden = false;
       form.addEventListener("input", update);
       form.addEventListener("submit", (event) => event.preventDefault());
-      form.addEventListener("reset", () => setTimeout(() => { setDefaults(); update(); }));
+      form.addEventListener("reset", () => {
+        root.setAttribute("aria-busy", "true");
+        setTimeout(() => { setDefaults(); update(); }); // the values change after the event
+      });
     }
     new MutationObserver(update).observe(document.documentElement, { attributeFilter: ["data-theme"] });
     let width = 0;
