@@ -110,6 +110,7 @@ def test_a_title_that_is_no_formula_can_be_drawn():
     figure, axes = plt.subplots()
     axes.set_title(for_figure(r"$\frac{$ and $\undefined$"))
     figure.canvas.draw()
+    assert axes.title.get_window_extent().width > 0
     plt.close(figure)
 
 
