@@ -69,6 +69,7 @@ def commands():
 
 
 BAD_USAGE = (
+    "run conditions --out o",
     "fetch",
     "fetch nothing",
     "simulate",
@@ -118,6 +119,7 @@ BAD_DATA = (
     ("run reconstruction --data {cohort} --out {tmp}/t.csv --records twa99", "no record twa99"),
     ("run multiverse --data {tmp} --out {tmp}/t.csv --records twa01", "no record twa01"),
     ("run population --data {tmp} --out {tmp}/t.csv", "no WFDB header"),
+    ("run conditions --data {tmp} --out {tmp}/t", "no usable record of ptbdb"),
     ("run frank --data {tmp} --out {tmp}/t.csv", "no record of ptbdb"),
     ("run describe --data {tmp} --out {tmp}", "no record of twadb or ptbdb"),
     ("book --data {tmp}/absent", "no folder"),
@@ -143,9 +145,8 @@ def test_a_problem_with_data_exits_1_and_is_named(line, said, files, cohort, tmp
 def test_every_command_has_an_example_and_is_tested_with_bad_usage_and_bad_data():
     bad_data = [line for line, _ in BAD_DATA]
     for name, command in commands():
-        if name != "run conditions":  # in a file of its own
-            assert any(line.startswith(name) for line in BAD_USAGE), name
-            assert any(line.startswith(name) for line in bad_data), name
+        assert any(line.startswith(name) for line in BAD_USAGE), name
+        assert any(line.startswith(name) for line in bad_data), name
         assert f"Example: ecgnb {name}" in command.help.replace("\n", " "), name
 
 
