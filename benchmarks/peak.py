@@ -89,7 +89,7 @@ def main() -> None:
     one_thread()
     torch.manual_seed(0)
     title = "2-D network, 32/64 channels"
-    measure(f"{title}, 4 s, width 1536", lambda _: Wide(1024, 1536), (32, 1, 1024))
+    measure(f"{title}, 4 s, width 1536", lambda _: Wide(1024, 1536), (128, 1, 1024))
     measure(f"{title}, 1 s, width 512", lambda _: Wide(256, 512), (64, 1, 256))
     for head in ("2d_shared", "1d"):
         width = matched_width(head, 200_000)

@@ -9,7 +9,7 @@ import copy
 import torch
 from timing import compare, print_comparison
 from torch.utils.data import DataLoader, TensorDataset
-from unet import N_LEAD, Unet, stack_of, train
+from unet import N_LEAD, Unet, as_put_out, stack_of, train
 
 N_MODEL = 24
 N_TIME = 256
@@ -28,13 +28,24 @@ def draw(batch_size: int, n_step: int, dtype: torch.dtype) -> list[tuple]:
     ]
 
 
+def parts_of(windows: list[tuple], size: int) -> list[list[tuple]]:
+    """Return the windows of each `size` members that follow each other."""
+    return [
+        [(x[:, m : m + size].contiguous(), as_put_out(y[:, m : m + size])) for x, y in windows]
+        for m in range(0, N_MODEL, size)
+    ]
+
+
 def one_by_one(members: list[Unet], windows: list[tuple]) -> list[Unet]:
     """Return each member trained alone on its part of the windows."""
-    alone = [
-        [(x[:, [m]].contiguous(), y[:, [m]].contiguous()) for x, y in windows]
-        for m in range(len(members))
+    return train_each(members, parts_of(windows, 1))
+
+
+def train_each(networks: list[Unet], parts: list[list[tuple]]) -> list[Unet]:
+    """Return copies of networks, each trained on its part."""
+    return [
+        train(copy.deepcopy(network), part) for network, part in zip(networks, parts, strict=True)
     ]
-    return [train(member, part) for member, part in zip(members, alone, strict=True)]
 
 
 def check_equal(n_step: int = 20) -> float:
@@ -42,7 +53,7 @@ def check_equal(n_step: int = 20) -> float:
     members = [Unet().double() for _ in range(N_MODEL)]
     windows = draw(4, n_step, torch.float64)
     start = stack_of(members)
-    stacked = train(stack_of(members), windows)
+    (stacked,) = train_each([start], parts_of(windows, N_MODEL))
     alone = stack_of(one_by_one(members, windows))
     assert not torch.equal(start.leave.weight, stacked.leave.weight), "nothing was learnt"
     pairs = zip(stacked.parameters(), alone.parameters(), strict=True)
@@ -53,10 +64,12 @@ def time_batch(batch_size: int, *, kernel: int, n_step: int = 6, n_round: int = 
     """Print CPU time of both ways at one batch size."""
     members = [Unet(kernel=kernel) for _ in range(N_MODEL)]
     windows = draw(batch_size, n_step, torch.float32)
-    stacked = stack_of(members)
+    size = N_MODEL if batch_size < 8 else N_MODEL // 2
+    stacks = [stack_of(members[m : m + size]) for m in range(0, N_MODEL, size)]
+    alone, together = parts_of(windows, 1), parts_of(windows, size)
     arms = {
-        "one by one": lambda: one_by_one(copy.deepcopy(members), windows),
-        "stacked": lambda: train(copy.deepcopy(stacked), windows),
+        "one by one": lambda: train_each(members, alone),
+        f"stacked by {size}": lambda: train_each(stacks, together),
     }
     title = f"{N_MODEL} U-Nets, kernel {kernel}, batch {batch_size}, {n_step} steps"
     print_comparison(title, compare(arms, n_round=n_round))

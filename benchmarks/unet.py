@@ -1,4 +1,8 @@
-"""A small U-Net from one lead to 12, alone or many stacked: what the benchmarks compare with."""
+"""A small U-Net from one lead to 12, alone or many stacked: what the benchmarks compare with.
+
+Channels lie next to each other in memory (torch's `channels_last`, of images one row high): a
+grouped convolution reads them up to twice as fast so.
+"""
 
 from functools import partial
 
@@ -11,7 +15,7 @@ CHANNELS = (8, 8, 16)
 
 
 class Conv(nn.Module):
-    """`n_member` independent convolutions on `(row, member * channel, time)`."""
+    """`n_member` independent convolutions on `(row, member * channel, 1, time)`."""
 
     def __init__(self, n_member: int, n_in: int, n_out: int, *, kernel: int) -> None:
         super().__init__()
@@ -22,11 +26,11 @@ class Conv(nn.Module):
         nn.init.uniform_(self.weight, -bound, bound)
 
     def forward(self, signals: Tensor, stride: int = 1) -> Tensor:
-        """Return `(row, member * channel, time / stride)`."""
-        weight, bias = self.weight.flatten(0, 1), self.bias.flatten()
-        padding = weight.shape[-1] // 2
-        return functional.conv1d(
-            signals, weight, bias, stride=stride, padding=padding, groups=self.n_member
+        """Return `(row, member * channel, 1, time / stride)`."""
+        weight, bias = self.weight.flatten(0, 1).unsqueeze(2), self.bias.flatten()
+        padding = (0, weight.shape[-1] // 2)
+        return functional.conv2d(
+            signals, weight, bias, stride=(1, stride), padding=padding, groups=self.n_member
         )
 
 
@@ -47,17 +51,23 @@ class Unet(nn.Module):
 
     def forward(self, windows: Tensor) -> Tensor:
         """Return `(row, member, lead, time)`."""
-        first = functional.gelu(self.enter(windows))
+        image = windows.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        first = functional.gelu(self.enter(image))
         second = functional.gelu(self.down(first, stride=2))
         third = functional.gelu(self.bottom(second, stride=2))
         wide = functional.gelu(self.up(_doubled(third)) + second)
         wider = functional.gelu(self.top(_doubled(wide)) + first)
-        return self.leave(wider).unflatten(1, (self.n_member, N_LEAD))
+        return self.leave(wider).squeeze(2).unflatten(1, (self.n_member, N_LEAD))
 
 
 def _doubled(features: Tensor) -> Tensor:
     """Return features with every moment twice."""
-    return functional.interpolate(features, scale_factor=2.0, mode="nearest")
+    return functional.interpolate(features, scale_factor=(1.0, 2.0), mode="nearest")
+
+
+def as_put_out(targets: Tensor) -> Tensor:
+    """Return targets `(row, member, lead, time)` laid out in memory like the network's output."""
+    return targets.movedim(-1, 1).contiguous().movedim(1, -1)
 
 
 def stack_of(members: list[Unet]) -> Unet:
@@ -81,8 +91,8 @@ def train(
     """
     optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
     for inputs, targets in windows:
-        error = (model(inputs) - targets).flatten()
         optimiser.zero_grad(set_to_none=True)
-        ((error @ error) * (model.n_member / error.numel())).backward()
+        error = (model(inputs) - targets).square().sum()
+        (error * (model.n_member / targets.numel())).backward()
         optimiser.step()
     return model

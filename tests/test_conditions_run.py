@@ -4,8 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from ecgnb import condition_folds, conditions_run, groups, symptoms
+from ecgnb.cli import app
 from ecgnb.databases import find_records
 from ecgnb.simulate import SimulationOptions, simulate_record, write_cohort
 from ecgnb.tasks import is_whole
@@ -52,6 +54,18 @@ def test_a_run_writes_every_table_and_a_manifest(cohort, finished):
     assert all(
         is_whole(path) for path in out.glob("conditions_*.csv*") if path.suffix != ".sha256"
     )
+
+
+def test_the_command_writes_the_same_tables_and_tells_the_counts(cohort, finished, tmp_path):
+    words = ["run", "conditions", "--data", str(cohort), "--out", str(tmp_path), "--steps", "4"]
+    result = CliRunner().invoke(app, [*words, "--json"])
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert [row["patients"] for row in told["groups"]] == [3] * 8
+    assert told["failed"] == []
+    for name in ("scores", "shares", "audit", "maps"):
+        path = f"conditions_{name}.csv.gz"
+        assert (tmp_path / path).read_bytes() == (finished[0] / path).read_bytes(), name
 
 
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_tables(cohort, finished, monkeypatch):
