@@ -98,12 +98,17 @@ def plot_shares(axes: Axes, summary: pd.DataFrame, *, axis: str, value: str = "s
         rows = rows.set_index("name").reindex(names)
         places = np.arange(len(names)) + offset
         look = {"color": colours[target], "marker": markers[attribution], "ls": "", "ms": 4}
-        axes.plot(places, rows[value], label=f"{attribution}: {target}", **look)
+        axes.plot(places, rows[value], **look)
         if value == "share":
             axes.vlines(places, rows["low"], rows["high"], color=colours[target], lw=1)
     axes.axhline(1 / len(names) if value == "share" else 1, color="grey", ls="--", lw=0.8)
     axes.set_xticks(range(len(names)), names)
-    axes.legend(frameon=False, fontsize=6.5, ncols=2)
+    for target, colour in colours.items():
+        axes.plot([], [], "s", ms=7, color=colour, label=target)
+    for attribution, marker in markers.items():
+        axes.plot([], [], marker, ms=4, color="black", mfc="none", label=attribution)
+    above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+    axes.legend(frameon=False, fontsize=8, ncols=4, **above)
     return axes
 
 
