@@ -46,6 +46,10 @@ AXE = """async () => {
     .map((v) => `${v.id}: ${v.nodes[0].target} (${v.nodes.length})`);
 }"""
 
+CUT_OFF = """[...document.querySelectorAll(".bd-article pre, .bd-article .cell_output")]
+  .filter((box) => box.scrollWidth > box.clientWidth + 1)
+  .map((box) => box.textContent.trim().slice(0, 60))"""
+
 
 @pytest.fixture(scope="module")
 def browser():
@@ -82,6 +86,9 @@ def look(browser):
         if path in INSPECTED:
             page.evaluate(AXE_SCRIPT)
             found["violations"] = page.evaluate(AXE)
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": 680, "height": 960})
+        found["cut_off"] = page.evaluate(CUT_OFF)
         page.close()
         return found
 
@@ -101,6 +108,12 @@ def test_a_page_is_quiet_and_self_contained(look, path):
 @each_page
 def test_a_page_fits_a_phone_and_a_laptop(look, path):
     assert {width: more for width, more in look(path)["too_wide"].items() if more > 0} == {}
+
+
+@in_browser
+@each_page
+def test_nothing_on_paper_is_cut_off(look, path):
+    assert look(path)["cut_off"] == []
 
 
 @in_browser
