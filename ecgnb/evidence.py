@@ -13,19 +13,19 @@ from ecgnb.shares import rank_alike
 PAIR = ["target", "attribution"]
 SCORE_KEYS = ["condition", "method"]
 ALIKE = 0.8  # rank correlation from which two maps count as similar
-# What a number must be for a map to pass: (at least or at most, limit).
+# What a number must be for a map to pass: (≥ or ≤, limit).
 RULES: dict[str, tuple[str, float]] = {
-    "randomised down to first": ("at most", 0.5),
-    "permuted leads, follows_lead": ("at least", 0.7),
-    "permuted leads, stays_in_row": ("at most", 0.7),
-    "lead amplitude": ("at most", 0.7),
-    "deletion against random": ("at least", 1.0),
-    "deletion against amplitude": ("at least", 1.0),
-    "insertion against random": ("at least", 1.0),
-    "insertion against amplitude": ("at least", 1.0),
-    "points at a bump": ("at least", 0.9),
-    "points at a wave": ("at least", 0.9),
-    "agrees with reconstruction": ("at least", 0.5),
+    "randomised down to first": ("≤", 0.5),
+    "permuted leads, follows_lead": ("≥", 0.7),
+    "permuted leads, stays_in_row": ("≤", 0.7),
+    "lead amplitude": ("≤", 0.7),
+    "deletion against random": ("≥", 1.0),
+    "deletion against amplitude": ("≥", 1.0),
+    "insertion against random": ("≥", 1.0),
+    "insertion against amplitude": ("≥", 1.0),
+    "points at a bump": ("≥", 0.9),
+    "points at a wave": ("≥", 0.9),
+    "agrees with reconstruction": ("≥", 0.5),
 }
 
 
@@ -164,14 +164,14 @@ def judge_audit(audit: pd.DataFrame) -> pd.DataFrame:
     Columns: the rule, `lowest` and `highest` number over targets (each the mean over fits),
     `best` (the target that does best), `passed` of `targets`, and the `verdict`.
     """
-    tests: dict[str, Callable] = {"at least": np.greater_equal, "at most": np.less_equal}
+    tests: dict[str, Callable] = {"≥": np.greater_equal, "≤": np.less_equal}
     rows = []
     for test, (side, limit) in RULES.items():
         found = audit[audit["test"] == test]
         for attribution, group in found.groupby("attribution", sort=False):
             numbers = group.groupby("target", sort=False)["number"].mean()
             passed = int(tests[side](numbers, limit).sum())
-            best = numbers.idxmax() if side == "at least" else numbers.idxmin()
+            best = numbers.idxmax() if side == "≥" else numbers.idxmin()
             verdict = {0: "fails", len(numbers): "passes"}.get(passed, "depends on the target")
             row = (test, attribution, f"{side} {limit:g}", numbers.min(), numbers.max(), best)
             rows.append((*row, passed, len(numbers), verdict))
