@@ -16,10 +16,10 @@ from ecgnb.runs import run_reconstruction
 
 ROOT = Path(__file__).parents[1]
 RESULTS, WORK = ROOT / "results", ROOT / "artifacts" / "recorded"
-# Chosen before anything was fitted: four of each origin, and one of each for the multiverse.
+# Chosen before anything was fitted: four of each origin, and two of each for the multiverse.
 HEADS = ("twa06", "twa28", "twa52", "twa78", "twa11", "twa38", "twa48", "twa66")
 HEADS += ("twa12", "twa24", "twa44", "twa58")
-MULTIVERSE = ("twa06", "twa11", "twa12")
+MULTIVERSE = ("twa06", "twa28", "twa11", "twa38", "twa12", "twa24")
 METHODS = ("cnn_1d", "cnn_2d", "cnn_2d_separable")
 
 
