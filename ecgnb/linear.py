@@ -10,6 +10,7 @@ import numpy as np
 from scipy import fft, linalg
 from scipy import signal as sps
 
+_BLOCK = 1024  # samples
 PENALTIES = tuple(float(10.0**power) for power in np.arange(-6.0, 2.5, 0.5))
 
 
@@ -77,8 +78,8 @@ def lag_moments(input_signal: np.ndarray, outputs: np.ndarray, reach: int) -> Mo
     """Return the moments of one input `(time,)` at lags -reach ... reach with `(lead, time)`.
 
     The Gram matrix of the lagged input is built by shift recursion,
-    `G[i+1, j+1] = G[i, j] - x[i] x[j] + x[n+i] x[n+j]`, its first row and the cross sums by FFT:
-    the lag matrix `(time, lag)` is never formed.
+    `G[i+1, j+1] = G[i, j] - x[i] x[j] + x[n+i] x[n+j]`, its first row and the cross sums by FFT of
+    one block after the other: the lag matrix `(time, lag)` is never formed.
 
     Examples
     --------
@@ -96,34 +97,43 @@ def lag_moments(input_signal: np.ndarray, outputs: np.ndarray, reach: int) -> Mo
     outputs = np.asarray(outputs, dtype=np.float64)
     n_time, n_lag = signal.size, 2 * reach + 1
     padded = np.pad(signal, reach)
-    size = fft.next_fast_len(padded.size + n_time, real=True)
-    spectrum = fft.rfft(padded, size)
-    targets = np.vstack([padded[:n_time], outputs])
-    sums = fft.irfft(spectrum * np.conj(fft.rfft(targets, size)), size)[:, :n_lag]
+    sums = _cross_sums(padded, outputs, n_lag)
     totals = np.concatenate([[0.0], np.cumsum(padded)])
     return Moments(
         gram=_gram(padded, sums[0], n_time),
         cross=sums[1:].T,
         input_sum=totals[n_time : n_time + n_lag] - totals[:n_lag],
         output_sum=outputs.sum(axis=1),
-        output_square=np.square(outputs).sum(axis=1),
+        output_square=np.einsum("ot,ot->o", outputs, outputs),
         n_time=float(n_time),
     )
 
 
+def _cross_sums(padded: np.ndarray, outputs: np.ndarray, n_lag: int) -> np.ndarray:
+    """Return `sum_t y[t] padded[t + k]` for each lag k, `(1 + lead, lag)`; y is the input first.
+
+    Blocks are far longer than the lags and fit the processor's cache; their spectra are summed.
+    """
+    n_time = outputs.shape[-1]
+    extra, length = -n_time % _BLOCK, _BLOCK + n_lag - 1
+    targets = np.zeros((1 + len(outputs), n_time + extra))
+    targets[0, :n_time], targets[1:, :n_time] = padded[:n_time], outputs
+    pieces = np.lib.stride_tricks.sliding_window_view(np.pad(padded, (0, extra)), length)[::_BLOCK]
+    size = fft.next_fast_len(length, real=True)
+    spectra = fft.rfft(targets.reshape(len(targets), -1, _BLOCK), size).conj()
+    summed = np.einsum("obf,bf->of", spectra, fft.rfft(pieces, size))
+    return fft.irfft(summed, size)[:, :n_lag]
+
+
 def _gram(padded: np.ndarray, first_row: np.ndarray, n_time: int) -> np.ndarray:
-    """Return the symmetric Gram matrix from its first row, one diagonal after the other."""
-    n_lag = first_row.size
-    head, tail = padded[: n_lag - 1], padded[n_time : n_time + n_lag - 1]
-    gram = np.zeros((n_lag, n_lag))
-    for shift in range(n_lag):
-        length = n_lag - shift
-        steps = tail[: length - 1] * tail[shift : shift + length - 1]
-        steps = steps - head[: length - 1] * head[shift : shift + length - 1]
-        diagonal = first_row[shift] + np.concatenate([[0.0], np.cumsum(steps)])
-        rows = np.arange(length)
-        gram[rows, rows + shift] = diagonal
-        gram[rows + shift, rows] = diagonal
+    """Return the symmetric Gram matrix from its first row, one row after the other."""
+    n_step = first_row.size - 1
+    head, tail = padded[:n_step], padded[n_time : n_time + n_step]
+    steps = np.outer(tail, tail) - np.outer(head, head)
+    gram = np.empty((n_step + 1, n_step + 1))
+    gram[0] = gram[:, 0] = first_row
+    for row in range(n_step):
+        gram[row + 1, 1:] = gram[row, :-1] + steps[row]
     return gram
 
 

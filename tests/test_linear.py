@@ -58,6 +58,15 @@ def test_the_gram_matrix_by_shifts_is_the_naive_one(data):
     np.testing.assert_allclose(moments.input_sum, lagged.sum(axis=0))
 
 
+@pytest.mark.parametrize("n_time", [30, 1023, 1024, 1025, 2500])
+def test_moments_are_the_same_whatever_the_number_of_blocks(n_time):
+    signal, outputs = np.split(np.random.default_rng(2).normal(size=(3, n_time)), [1])
+    lagged, moments = lag_matrix(signal[0], 9), lag_moments(signal[0], outputs, 9)
+    np.testing.assert_allclose(moments.gram, lagged.T @ lagged, atol=1e-9)
+    np.testing.assert_allclose(moments.cross, lagged.T @ outputs.T, atol=1e-9)
+    np.testing.assert_allclose(moments.output_square, np.square(outputs).sum(axis=1))
+
+
 def test_moments_of_two_recordings_add_up(data):
     signal, outputs = data
     both = lag_moments(signal, outputs, 4) + lag_moments(2 * signal, outputs, 4)
