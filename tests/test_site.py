@@ -86,9 +86,9 @@ def look(browser):
         if path in INSPECTED:
             page.evaluate(AXE_SCRIPT)
             found["violations"] = page.evaluate(AXE)
-        page.emulate_media(media="print")
-        page.set_viewport_size({"width": 680, "height": 960})
-        found["cut_off"] = page.evaluate(CUT_OFF)
+            page.emulate_media(media="print")
+            page.set_viewport_size({"width": 680, "height": 960})
+            found["cut_off"] = page.evaluate(CUT_OFF)
         page.close()
         return found
 
@@ -111,7 +111,7 @@ def test_a_page_fits_a_phone_and_a_laptop(look, path):
 
 
 @in_browser
-@each_page
+@pytest.mark.parametrize("path", INSPECTED, ids=name_of)
 def test_nothing_on_paper_is_cut_off(look, path):
     assert look(path)["cut_off"] == []
 
