@@ -25,7 +25,7 @@ from ecgnb.personal import (
 )
 from ecgnb.records import Record, RecordError, read_record, write_record
 from ecgnb.tasks import is_whole, read_table, write_table
-from ecgnb.training import one_thread
+from ecgnb.workers import one_thread
 
 PATH = Path(__file__).parents[1] / "results" / "expectation.csv"
 STORE = Path(__file__).parents[1] / "build" / "expectation"

@@ -29,10 +29,9 @@ from ecgnb.tasks import (
     write_bytes,
     write_table,
 )
-from ecgnb.training import one_thread
 from ecgnb.vae import VaeOptions
 from ecgnb.windows import WindowSet, collect_windows
-from ecgnb.workers import run_all
+from ecgnb.workers import one_thread, run_all
 
 _PACKAGES = ("ecgnb", "numpy", "scipy", "pandas", "torch", "captum", "wfdb", "sleepecg")
 N_STEP = 300

@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
 
-from ecgnb import best, linear, neighbours, networks, templates
+from ecgnb import linear, neighbours, templates
 from ecgnb.leads import LEADS
 from ecgnb.metrics import score_pairs
 from ecgnb.preprocessing import Prepared
@@ -41,6 +42,15 @@ def _closed_form(name: str, title: str, fit: Fit) -> Method:
         return np.stack(rows).astype(np.float32)
 
     return Method(name, title, fit_predict, fit=fit)
+
+
+def _network(name: str, title: str, module: str, predict: str) -> Method:
+    """Return a method that loads its module, and PyTorch with it, when it is first used."""
+
+    def fit_predict(prepared: Prepared, seed: int) -> np.ndarray:
+        return getattr(import_module(f"ecgnb.{module}"), predict)(prepared, seed=seed)
+
+    return Method(name, title, fit_predict, is_network=True)
 
 
 def _line(prepared: Prepared, lead: int, *, intercept: bool) -> linear.LagModel:
@@ -76,15 +86,10 @@ _LADDER = (
         "nearest neighbours in lag space",
         lambda p, lead: neighbours.fit_neighbours(p.train[lead], p.train, p.sampling_rate),
     ),
-    Method("cnn_1d", "CNN, 1-D head", networks.predict_1d, is_network=True),
-    Method("cnn_2d", "CNN, 2-D head", networks.predict_2d, is_network=True),
-    Method("cnn_2d_separable", "CNN, 2-D separable head", networks.predict_separable, True),
-    Method(
-        "best",
-        "neighbours + network",
-        lambda prepared, seed: best.fit_predict_best(prepared, seed=seed),
-        is_network=True,
-    ),
+    _network("cnn_1d", "CNN, 1-D head", "networks", "predict_1d"),
+    _network("cnn_2d", "CNN, 2-D head", "networks", "predict_2d"),
+    _network("cnn_2d_separable", "CNN, 2-D separable head", "networks", "predict_separable"),
+    _network("best", "neighbours + network", "best", "fit_predict_best"),
 )
 METHODS = {method.name: method for method in _LADDER}
 CLOSED_FORMS = tuple(method.name for method in _LADDER if not method.is_network)

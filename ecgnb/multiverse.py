@@ -24,7 +24,7 @@ from ecgnb.preprocessing import Prepared, PreprocessingOptions, make_windows
 from ecgnb.progress import follow
 from ecgnb.runs import locked, record_paths
 from ecgnb.tasks import is_whole, read_table, write_table
-from ecgnb.training import one_thread
+from ecgnb.workers import one_thread
 
 MODELS = ("line", "line_through_origin", "cnn_1d", "cnn_2d", "cnn_2d_separable")
 BANDS = {"0.5-40 Hz": (0.5, 40.0), "unfiltered": (None, None)}

@@ -18,7 +18,7 @@ from ecgnb.metrics import Estimate
 from ecgnb.profiles import PROFILES, Profile
 from ecgnb.records import Record
 from ecgnb.simulate import write_cohort
-from ecgnb.training import one_thread
+from ecgnb.workers import one_thread
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = (

@@ -31,8 +31,7 @@ from ecgnb.tasks import (
     write_chunks,
     write_table,
 )
-from ecgnb.training import one_thread
-from ecgnb.workers import run_all
+from ecgnb.workers import one_thread, run_all
 
 MEAN_COLUMNS = ("record", "origin", "method", "seed", "r", "r_lowest", "mse", "cpu_s", "wall_s")
 METHOD_COLUMNS = ("method", "n_record", "r_mean", "r_low", "r_high", "r_lowest", "mse_mean")

@@ -17,7 +17,7 @@ from ecgnb.preprocessing import prepare_record
 from ecgnb.records import Record
 from ecgnb.shares import permutation_p
 from ecgnb.tasks import forget_failure, is_whole, record_failure, write_table
-from ecgnb.training import one_thread
+from ecgnb.workers import one_thread
 
 SCORES = ("r", "mse", "rmse_mv", "r2_beyond_average_beat")
 _SHORTEST_S, _LONGEST_S = 60.0, 115.0

@@ -1,6 +1,5 @@
 """One fit loop for every network of the book, also for many personal models at once."""
 
-import ctypes
 import os
 import time
 from collections.abc import Callable
@@ -165,21 +164,6 @@ def fitting_device() -> torch.device:
     """
     found = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(os.environ.get("ECGNB_DEVICE") or found)
-
-
-def one_thread() -> None:
-    """Give this process one thread and keep glibc from returning large blocks.
-
-    Two threads on two busy cores slow small convolutions down; returning large activations to
-    the system costs 20 to 35 % (mallopt is skipped where glibc is not there).
-    """
-    torch.set_num_threads(1)
-    try:
-        library = ctypes.CDLL("libc.so.6")
-        library.mallopt(-4, 0)  # M_MMAP_MAX
-        library.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
-    except (OSError, AttributeError):
-        return
 
 
 def draw_windows(

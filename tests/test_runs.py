@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pandas as pd
@@ -105,6 +108,18 @@ def test_a_task_has_one_thread_in_every_library(cohort, tmp_path, monkeypatch):
         run(cohort, tmp_path / "t.csv", methods=("counting",), records=["twa01"])
     assert len(seen) >= 2
     assert set(seen) == {1}
+
+
+def test_a_run_without_networks_does_not_load_pytorch_and_a_later_one_gives_it_one_thread():
+    program = """
+import sys, ecgnb.runs
+assert "torch" not in sys.modules
+ecgnb.runs.one_thread()
+import torch
+assert torch.get_num_threads() == 1, torch.get_num_threads()
+"""
+    elsewhere = {name: value for name, value in os.environ.items() if "THREADS" not in name}
+    subprocess.run([sys.executable, "-c", program], check=True, env=elsewhere)
 
 
 def test_a_run_of_which_nothing_finishes_says_why(tmp_path):
