@@ -15,10 +15,12 @@ N_MODEL = 24
 N_TIME = 256
 
 
-def draw(batch_size: int, n_step: int, dtype: torch.dtype) -> list[tuple]:
+def draw(
+    batch_size: int, n_step: int, dtype: torch.dtype, *, n_member: int = N_MODEL
+) -> list[tuple]:
     """Return random inputs `(row, member, time)` and targets, one pair per step."""
     generator = torch.Generator().manual_seed(0)
-    shape = (batch_size, N_MODEL, N_LEAD, N_TIME)
+    shape = (batch_size, n_member, N_LEAD, N_TIME)
     return [
         (target[:, :, 0].contiguous(), target)
         for target in (
@@ -32,7 +34,7 @@ def parts_of(windows: list[tuple], size: int) -> list[list[tuple]]:
     """Return the windows of each `size` members that follow each other."""
     return [
         [(x[:, m : m + size].contiguous(), as_put_out(y[:, m : m + size])) for x, y in windows]
-        for m in range(0, N_MODEL, size)
+        for m in range(0, windows[0][0].shape[1], size)
     ]
 
 

@@ -20,6 +20,15 @@ def cpu_seconds(work: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
+def card_seconds(work: Callable[[], object]) -> float:
+    """Return the wall seconds of a call, the work that it leaves on the CUDA card included."""
+    torch.cuda.synchronize()
+    started = time.perf_counter()
+    work()
+    torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
 def sgemm_probe(n_repeat: int = 4) -> float:
     """Return GFLOP/s of a float32 matrix product, the best of a few: how fast the core is now."""
     matrix = torch.ones(_PROBE_SIZE, _PROBE_SIZE)
@@ -29,7 +38,7 @@ def sgemm_probe(n_repeat: int = 4) -> float:
 
 @dataclass(frozen=True)
 class Comparison:
-    """CPU seconds `(arm, round)` of several arms and the probe `(round,)` of each round."""
+    """Seconds `(arm, round)` of several arms and the probe `(round,)` of each round."""
 
     names: tuple[str, ...]
     seconds: np.ndarray
@@ -41,7 +50,7 @@ class Comparison:
         return self.probes >= _LEAST_PROBE * self.probes.max()
 
     def median(self, name: str) -> float:
-        """Return the median CPU seconds of an arm."""
+        """Return the median seconds of an arm."""
         return float(np.median(self.seconds[self.names.index(name), self.kept]))
 
     def ratio(self, slow: str, fast: str) -> tuple[float, float, float]:
@@ -51,19 +60,24 @@ class Comparison:
         return float(np.median(ratios)), float(ratios.min()), float(ratios.max())
 
 
-def compare(arms: Mapping[str, Callable[[], object]], *, n_round: int = 5) -> Comparison:
-    """Return CPU seconds of arms that take turns, A B A B, one warm-up each, one thread."""
+def compare(
+    arms: Mapping[str, Callable[[], object]],
+    *,
+    n_round: int = 5,
+    clock: Callable[[Callable[[], object]], float] = cpu_seconds,
+) -> Comparison:
+    """Return seconds of arms that take turns, A B A B, one warm-up each, one thread."""
     one_thread()
     for work in arms.values():
         work()
     probes, rounds = [], []
     for _ in range(n_round):
         probes.append(sgemm_probe())
-        rounds.append([cpu_seconds(work) for work in arms.values()])
+        rounds.append([clock(work) for work in arms.values()])
     return Comparison(tuple(arms), np.array(rounds).T, np.array(probes))
 
 
-def print_comparison(title: str, comparison: Comparison) -> None:
+def print_comparison(title: str, comparison: Comparison, *, unit: str = "CPU-s") -> None:
     """Print a comparison: medians, paired ratio against the last arm, rounds kept."""
     reference = comparison.names[-1]
     kept, total = int(comparison.kept.sum()), len(comparison.probes)
@@ -73,6 +87,6 @@ def print_comparison(title: str, comparison: Comparison) -> None:
     for name in comparison.names:
         median, low, high = comparison.ratio(name, reference)
         print(
-            f"  {name:<44} {comparison.median(name):9.3f} CPU-s"
+            f"  {name:<44} {comparison.median(name):9.3f} {unit}"
             f"  {median:6.2f} x ({low:.2f} to {high:.2f})"
         )

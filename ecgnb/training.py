@@ -76,6 +76,7 @@ def fit(
         Gives one error per member `(member,)`, smaller is better.
     """
     options = options or FitOptions()
+    torch.backends.cudnn.deterministic = True  # on CUDA too, a seed gives one network
     generator = torch.Generator().manual_seed(options.seed)
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
