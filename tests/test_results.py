@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -28,7 +29,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def summary(table):
-    return summarise(table, n_bootstrap=50).set_index("method")
+    return summarise(table).set_index("method")
 
 
 def test_the_main_table_has_every_pair_of_60_records_once(table):
@@ -115,3 +116,36 @@ def test_the_present_code_gives_the_recorded_closed_forms(table):
             assert merged[score].to_numpy() == pytest.approx(
                 merged[f"{score}_kept"].to_numpy(), rel=1e-3, abs=1e-3, nan_ok=True
             )
+
+
+README_ROWS = {
+    "least squares with intercept": "least_squares",
+    "lagged ridge, ±100 ms": "lagged_ridge",
+    "lagged ridge fitted on *other* people": "population_ridge",
+    "average beat pasted at the R peaks": "average_beat",
+    "average beat + residual ridge": "average_beat_ridge",
+    "nearest neighbours in lag space": "neighbours",
+    "neighbours + small network": "best",
+}
+
+
+@pytest.mark.parametrize(("name", "method"), README_ROWS.items())
+def test_the_readme_shows_the_recorded_figures(name, method, summary):
+    rows = pd.concat(
+        [summary, summarise(pd.read_csv(RESULTS / "population.csv.gz")).set_index("method")]
+    )
+    row = rows.loc[method]
+    wanted = (
+        f"| {name} | {row.r_mean:.3f} [{row.r_low:.3f}, {row.r_high:.3f}] "
+        f"| {row.mse_mean:.4f} | {row.r_lowest:.2f} |"
+    )
+    assert wanted in (RESULTS.parent / "README.md").read_text().replace("**", "")
+
+
+def test_the_readme_shows_the_recorded_figure_of_every_origin(table):
+    r = table[table["method"] == "best"].groupby("origin")["r"].mean()
+    wanted = (
+        f"{r['synthetic']:.4f} on synthetic, {r['ptbdb']:.3f} on ptbdb-derived "
+        f"and {r['INCART']:.3f} on INCART-derived"
+    )
+    assert wanted in re.sub(r"\s+", " ", (RESULTS.parent / "README.md").read_text())
