@@ -32,5 +32,17 @@ def follow(items: Iterable[Item], total: int, what: str, *, shown: bool = True) 
     for count, item in enumerate(items, start=1):
         yield item
         if shown and N_LINE * count // total > N_LINE * (count - 1) // total:
-            line = f"{what}: {count} of {total} after {time.monotonic() - started:.0f} s"
+            line = _line(what, count, total, time.monotonic() - started)
             print(line, file=sys.stderr, flush=True)
+
+
+def _line(what: str, count: int, total: int, seconds: float) -> str:
+    """Return how far a run is and, while items are left, how long they will take at this pace.
+
+    Examples
+    --------
+    >>> _line("records", 20, 60, 40.0)
+    'records: 20 of 60 after 40 s, about 80 s left'
+    """
+    left = f", about {seconds / count * (total - count):.0f} s left" if count < total else ""
+    return f"{what}: {count} of {total} after {seconds:.0f} s{left}"

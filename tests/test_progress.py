@@ -18,6 +18,7 @@ def test_a_log_gets_ten_plain_lines(monkeypatch):
     assert [line.split(" after")[0] for line in lines] == [
         f"records: {count} of 1000" for count in range(100, 1001, 100)
     ]
+    assert [line.endswith(" s left") for line in lines] == [True] * 9 + [False]
 
 
 def test_a_terminal_gets_a_bar(monkeypatch):
