@@ -8,7 +8,7 @@ the scaling is fitted on the training part alone.
 import contextlib
 import hashlib
 import json
-import tempfile
+import uuid
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -251,14 +251,15 @@ def save_prepared(prepared: Prepared, path: Path) -> Path:
     parts = (prepared.train, prepared.validation, prepared.test)
     facts = {"record": asdict(prepared.record), "options": asdict(prepared.options)}
     facts["shapes"] = [part.shape for part in parts]
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+    partial = path.with_name(f".partial-{uuid.uuid4().hex}")
+    with partial.open("xb") as file:
         np.savez(
             file,
             parts=np.concatenate([part.ravel() for part in parts]),  # few members load fast
             scaling=np.stack([prepared.scaling.offset, prepared.scaling.factor]),
             facts=np.array(json.dumps(facts)),
         )
-    Path(file.name).replace(path)
+    partial.replace(path)
     return path
 
 

@@ -4,8 +4,8 @@ import gzip
 import hashlib
 import io
 import os
-import tempfile
 import traceback
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,15 +28,16 @@ def write_chunks(path: Path, chunks: Iterable[bytes]) -> Path:
 def _replace(path: Path, chunks: Iterable[bytes]) -> str:
     """Write a file aside, move it into place and return its SHA-256."""
     digest = hashlib.sha256()
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    partial = path.with_name(f".partial-{uuid.uuid4().hex}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # less the umask
     try:
         with os.fdopen(descriptor, "wb") as file:
             for chunk in chunks:
                 file.write(chunk)
                 digest.update(chunk)
-        Path(partial).replace(path)
+        partial.replace(path)
     except BaseException:
-        Path(partial).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
     return digest.hexdigest()
 

@@ -91,6 +91,9 @@ def test_both_readings_of_the_2_d_head_win_at_every_origin():
     sizes = heads.groupby(["record", "method", "seed"]).size()
     assert len(sizes) == 12 * 3 * 5
     assert set(sizes) == {132}
+    manifest = json.loads((RESULTS / "heads_manifest.json").read_text())
+    assert set(manifest["records"]) == set(heads["record"])
+    assert manifest["seeds"] == sorted(heads["seed"].unique())
     for reading in ("cnn_2d", "cnn_2d_separable"):
         assert (compare_by_origin(heads, reading, "cnn_1d")["r_low"] > 0).all()
 

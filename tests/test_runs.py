@@ -9,7 +9,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from ecgnb import experiments, runs
+from ecgnb import experiments, runs, tasks
 from ecgnb.metrics import summarise
 from ecgnb.simulate import write_cohort
 from ecgnb.tasks import is_whole, read_table, write_table
@@ -53,6 +53,17 @@ def test_the_summary_is_that_of_the_whole_table(cohort, tmp_path):
     own = run(cohort, tmp_path / "t.csv").by_method()
     table = summarise(pd.read_csv(tmp_path / "t.csv"))[own.columns]
     pd.testing.assert_frame_equal(own, table, rtol=1e-4)
+
+
+def test_results_are_readable_as_the_umask_says(tmp_path):
+    before = os.umask(0o027)
+    try:
+        path = tasks.write_bytes(tmp_path / "table.csv", b"x\n")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert tasks.is_whole(path)
+    assert not list(tmp_path.glob(".partial-*"))
 
 
 def test_an_interrupted_run_ends_with_the_same_bytes(cohort, tmp_path):
