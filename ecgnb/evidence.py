@@ -173,7 +173,7 @@ def judge_audit(audit: pd.DataFrame) -> pd.DataFrame:
             passed = int(tests[side](numbers, limit).sum())
             best = numbers.idxmax() if side == "≥" else numbers.idxmin()
             verdict = {0: "fails", len(numbers): "passes"}.get(passed, "depends on the target")
-            row = (test, attribution, f"{side} {limit:g}", numbers.min(), numbers.max(), best)
+            row = (test, attribution, f"{side}\u00a0{limit:g}", numbers.min(), numbers.max(), best)
             rows.append((*row, passed, len(numbers), verdict))
     columns = ["test", "attribution", "rule", "lowest", "highest", "best", "passed", "targets"]
     return pd.DataFrame(rows, columns=[*columns, "verdict"])
