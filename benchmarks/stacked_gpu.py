@@ -1,10 +1,10 @@
 """The small U-Net on a CUDA card: many trained at once, stacked, against one by one.
 
 Run `OMP_NUM_THREADS=1 python benchmarks/stacked_gpu.py`. A step of one small network keeps a card
-waiting for the next launch, so the time of a step is counted in launches. Five ways to train: one
-by one and stacked, each as written and with its step captured once as a CUDA graph (then a step is
-one launch); stacked again with each convolution written as one batched matrix product, because
-the card's grouped convolutions launch once per group. Wall time; equal in float64.
+waiting for the next launch. Five ways to train: one by one, as written and with the step captured
+once as a CUDA graph (one launch); stacked with grouped convolutions, as on the CPU; stacked with
+each convolution written as one batched matrix product, as written and captured. Wall time; equal
+in float64.
 """
 
 import copy
@@ -91,11 +91,8 @@ def as_products(network: Unet) -> ProductUnet:
 
 def ways(members: list[Unet], windows: list[tuple]) -> dict[str, Callable[[], list[Unet]]]:
     """Return the five ways to train the same members on the same windows."""
-    stack, alone, together = (
-        stack_of(members),
-        parts_of(windows, 1),
-        parts_of(windows, len(members)),
-    )
+    alone, together = (parts_of(windows, size) for size in (1, len(members)))
+    stack = stack_of(members)
     products = as_products(stack)
     captured = [capture(copy.deepcopy(m), part) for m, part in zip(members, alone, strict=True)]
     captured_stack = capture(as_products(stack), windows)
@@ -111,15 +108,11 @@ def ways(members: list[Unet], windows: list[tuple]) -> dict[str, Callable[[], li
 def check_equal(n_member: int = 24, n_step: int = 20) -> float:
     """Return the largest difference of weights between the five ways in float64."""
     members = [Unet().double().cuda() for _ in range(n_member)]
-    trained = [
-        way() for way in ways(members, draw_on_card(4, n_step, torch.float64, n_member)).values()
-    ]
-    first, *others = (
-        stack_of(networks) if len(networks) > 1 else networks[0] for networks in trained
-    )
-    assert not torch.equal(stack_of(members).leave.weight, first.leave.weight), (
-        "nothing was learnt"
-    )
+    windows = draw_on_card(4, n_step, torch.float64, n_member)
+    trained = [way() for way in ways(members, windows).values()]
+    first, *others = (nets[0] if len(nets) == 1 else stack_of(nets) for nets in trained)
+    start = stack_of(members)
+    assert not torch.equal(start.leave.weight, first.leave.weight), "nothing was learnt"
     return max(
         float((a - b).detach().abs().max())
         for other in others

@@ -8,7 +8,6 @@ the scaling is fitted on the training part alone.
 import contextlib
 import hashlib
 import json
-import uuid
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from ecgnb.splits import (  # noqa: F401  (windows and patients are offered here
     split_patients,
     split_time,
 )
+from ecgnb.tasks import written_aside
 
 _FILTER_ORDER = 2
 _EDGE_S = 3.0  # reflected signal put before and after a part while it is filtered
@@ -251,15 +251,13 @@ def save_prepared(prepared: Prepared, path: Path) -> Path:
     parts = (prepared.train, prepared.validation, prepared.test)
     facts = {"record": asdict(prepared.record), "options": asdict(prepared.options)}
     facts["shapes"] = [part.shape for part in parts]
-    partial = path.with_name(f".partial-{uuid.uuid4().hex}")
-    with partial.open("xb") as file:
+    with written_aside(path) as file:
         np.savez(
             file,
             parts=np.concatenate([part.ravel() for part in parts]),  # few members load fast
             scaling=np.stack([prepared.scaling.offset, prepared.scaling.factor]),
             facts=np.array(json.dumps(facts)),
         )
-    partial.replace(path)
     return path
 
 

@@ -1,13 +1,15 @@
 """Results as files that are whole or absent: written aside, moved, checked by SHA-256."""
 
+import contextlib
 import gzip
 import hashlib
 import io
 import os
 import traceback
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 
@@ -28,18 +30,25 @@ def write_chunks(path: Path, chunks: Iterable[bytes]) -> Path:
 def _replace(path: Path, chunks: Iterable[bytes]) -> str:
     """Write a file aside, move it into place and return its SHA-256."""
     digest = hashlib.sha256()
+    with written_aside(path) as file:
+        for chunk in chunks:
+            file.write(chunk)
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def written_aside(path: Path) -> Iterator[BinaryIO]:
+    """Give a new file, readable as the umask says, that takes the place of `path` when whole."""
     partial = path.with_name(f".partial-{uuid.uuid4().hex}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # less the umask
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            for chunk in chunks:
-                file.write(chunk)
-                digest.update(chunk)
+            yield file
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    return digest.hexdigest()
 
 
 def checksum_path(path: Path) -> Path:
