@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from ecgnb.leads import LEADS
 from ecgnb.linear import lag_moments, solve_ridge
-from ecgnb.neighbours import NeighbourModel, fit_neighbours, predict_held_out
+from ecgnb.neighbours import NeighbourModel, fit_library, fit_on_training, predict_held_out
 from ecgnb.preprocessing import Prepared
 from ecgnb.training import FitOptions, History, fit, fitting_device
 
@@ -98,11 +98,8 @@ def fit_closed_forms(
     all choices are made by then.
     """
     rate = prepared.sampling_rate
-    library, seam = prepared.train, 0
-    if refit:
-        library = np.concatenate([prepared.train, prepared.validation], axis=1)
-        seam = prepared.train.shape[1]
-    neighbours = tuple(fit_neighbours(library[lead], library, rate, seam=seam) for lead in inputs)
+    fit_one = fit_library if refit else fit_on_training
+    neighbours = tuple(fit_one(prepared, lead) for lead in inputs)
     reach = round(_RIDGE_REACH_S * rate)
     parts = (prepared.train, prepared.validation)
     ridges = tuple(

@@ -81,11 +81,7 @@ _LADDER = (
     _closed_form("lagged_ridge", "lagged ridge, ±100 ms", fit_lagged_ridge),
     _closed_form("average_beat", "average beat", templates.fit_average_beat),
     _closed_form("average_beat_ridge", "average beat + residual ridge", templates.fit_beat_ridge),
-    _closed_form(
-        "neighbours",
-        "nearest neighbours in lag space",
-        lambda p, lead: neighbours.fit_neighbours(p.train[lead], p.train, p.sampling_rate),
-    ),
+    _closed_form("neighbours", "nearest neighbours in lag space", neighbours.fit_library),
     _network("cnn_1d", "CNN, 1-D head", "networks", "predict_1d"),
     _network("cnn_2d", "CNN, 2-D head", "networks", "predict_2d"),
     _network("cnn_2d_separable", "CNN, 2-D separable head", "networks", "predict_separable"),

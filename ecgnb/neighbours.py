@@ -11,12 +11,13 @@ import numpy as np
 from scipy import linalg
 from scipy.spatial import cKDTree
 
+from ecgnb.preprocessing import Prepared
+
 REACHES_S = (0.1, 0.2)
 N_COMPONENT = 18
 N_NEIGHBOUR = 20
 N_FOLD = 5
 _WHITENING = 0.3
-_SEARCH_SLACK = 0.3
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,13 @@ class NeighbourModel:
     """Embeddings of several reaches, each with the training moments and their leads.
 
     A search may return neighbours up to `slack` (a share) further away than the nearest ones.
+    With any slack the last bits of an embedding decide which ones are found, so fits search
+    exactly; models that version 0.1.0 saved keep the slack they were measured with.
     """
 
     embeddings: tuple[Embedding, ...]
     libraries: tuple[Library, ...]
-    slack: float = _SEARCH_SLACK
+    slack: float = 0.0
 
     def predict_each(self, input_signal: np.ndarray) -> np.ndarray:
         """Return the prediction of each reach `(reach, lead, time)` from one lead `(time,)`."""
@@ -96,7 +99,7 @@ def fit_embedding(
 
 
 def _look_up(
-    library: Library, places: np.ndarray, reach: int, *, slack: float = _SEARCH_SLACK
+    library: Library, places: np.ndarray, reach: int, *, slack: float = 0.0
 ) -> np.ndarray:
     """Return leads `(lead, time)` averaged over neighbours by inverse squared distance.
 
@@ -120,7 +123,7 @@ def fit_neighbours(
     sampling_rate: float,
     *,
     reaches_s: tuple[float, ...] = REACHES_S,
-    seam: int = 0,
+    seams: tuple[int, ...] = (),
 ) -> NeighbourModel:
     """Return the model that looks `input_signal (time,)` up among its own moments.
 
@@ -132,8 +135,8 @@ def fit_neighbours(
         Hz.
     reaches_s
         How far around a moment the input is compared, s; predictions are averaged.
-    seam
-        Sample at which a second stretch of signal begins; moments that straddle it are left out.
+    seams
+        Samples at which a new stretch of signal begins; moments that straddle one are left out.
 
     Examples
     --------
@@ -147,19 +150,41 @@ def fit_neighbours(
     )
     outputs = np.asarray(outputs, dtype=np.float32)
     libraries = tuple(
-        _library(axes.apply(input_signal), axes.reach, outputs, without=(seam, seam))
+        _library(
+            axes.apply(input_signal),
+            axes.reach,
+            outputs,
+            without=tuple((seam, seam) for seam in seams),
+        )
         for axes in embeddings
     )
     return NeighbourModel(embeddings, libraries)
 
 
+def fit_on_training(prepared: Prepared, lead: int) -> NeighbourModel:
+    """Return the look-up of one input lead in the training part alone."""
+    train, rate = prepared.train, prepared.sampling_rate
+    return fit_neighbours(train[lead], train, rate, seams=prepared.seams)
+
+
+def fit_library(prepared: Prepared, lead: int) -> NeighbourModel:
+    """Return the look-up of one input lead in the training and the validation part together.
+
+    The look-up leaves nothing to choose, so that the validation part can be looked up as well.
+    """
+    library = np.concatenate([prepared.train, prepared.validation], axis=1)
+    seams = (*prepared.seams, prepared.train.shape[1])
+    return fit_neighbours(library[lead], library, prepared.sampling_rate, seams=seams)
+
+
 def _library(
-    places: np.ndarray, reach: int, outputs: np.ndarray, *, without: tuple[int, int] = (0, 0)
+    places: np.ndarray, reach: int, outputs: np.ndarray, *, without: tuple[tuple[int, int], ...]
 ) -> Library:
-    """Return the library of all moments whose lags share no sample with `without`."""
+    """Return the library of all moments whose lags share no sample with a stretch `without`."""
     moments = reach + np.arange(len(places))
-    start, stop = without
-    kept = (moments + reach < start) | (moments - reach >= stop)
+    kept = np.ones(len(places), dtype=bool)
+    for start, stop in without:
+        kept &= (moments + reach < start) | (moments - reach >= stop)
     return Library(cKDTree(places[kept]), moments[kept], outputs)
 
 
@@ -178,7 +203,7 @@ def predict_held_out(
     for number, embedding in enumerate(model.embeddings):
         reach, places = embedding.reach, embedding.apply(input_signal)
         for start, stop in pairwise(edges):
-            library = _library(places, reach, outputs, without=(start, stop))
+            library = _library(places, reach, outputs, without=((start, stop),))
             first, last = max(start - reach, 0), min(stop + reach, n_time)
             found = _look_up(library, places[first : last - 2 * reach], reach)
             held_out[number, :, start:stop] = found[:, start - first : stop - first]

@@ -39,14 +39,9 @@ def _fit_best(prepared: Prepared, lead: int, seed: int) -> best.BestModel:
     return best.fit_best(prepared, inputs=(lead,), seed=seed)
 
 
-def _fit_neighbours(prepared: Prepared, lead: int, _: int) -> neighbours.NeighbourModel:
-    train = prepared.train
-    return neighbours.fit_neighbours(train[lead], train, prepared.sampling_rate)
-
-
 FITS: dict[str, Callable[[Prepared, int, int], Any]] = {
     "best": _fit_best,
-    "neighbours": _fit_neighbours,
+    "neighbours": lambda p, lead, _: neighbours.fit_library(p, lead),
     "average_beat_ridge": lambda p, lead, _: templates.fit_beat_ridge(p, lead),
     "lagged_ridge": lambda p, lead, _: experiments.fit_lagged_ridge(p, lead),
     "least_squares": lambda p, lead, _: linear.fit_least_squares(p.train[lead], p.train),
@@ -141,7 +136,8 @@ def fit_personal(
 
 def _with_all(prepared: Prepared) -> Prepared:
     train = np.concatenate([prepared.train, prepared.validation], axis=1)
-    return replace(prepared, train=train, validation=prepared.test)
+    seams = (*prepared.seams, prepared.train.shape[1])
+    return replace(prepared, train=train, validation=prepared.test, seams=seams)
 
 
 def _predict(model: Any, scaled: np.ndarray) -> np.ndarray:  # noqa: ANN401

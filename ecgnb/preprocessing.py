@@ -60,7 +60,10 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Prepared:
-    """One record ready for a model: scaled parts `(lead, time)`, float32."""
+    """One record ready for a model: scaled parts `(lead, time)`, float32.
+
+    `seams` are the samples of the training part at which another stretch of signal begins.
+    """
 
     record: Labels
     train: np.ndarray
@@ -69,6 +72,7 @@ class Prepared:
     scaling: Scaling
     sampling_rate: float
     options: PreprocessingOptions
+    seams: tuple[int, ...] = ()
 
 
 def filter_signals(

@@ -143,6 +143,24 @@ def test_neighbours_read_the_ends_of_a_part_off_the_nearest_whole_moment():
 
 def test_no_neighbour_straddles_a_seam():
     signal = np.random.default_rng(0).normal(size=700).cumsum()
-    model = fit_neighbours(signal, signal[None], 250.0, seam=400)
+    model = fit_neighbours(signal, signal[None], 250.0, seams=(400,))
     for axes, library in zip(model.embeddings, model.libraries, strict=True):
         assert (np.abs(library.moments + 0.5 - 400) > axes.reach).all()
+
+
+def test_the_look_up_finds_the_nearest_moments_and_no_others(data):
+    signal, outputs = data
+    model = fit_neighbours(signal, outputs, 250.0)
+    assert model.slack == 0
+    for axes, library, found in zip(
+        model.embeddings, model.libraries, model.predict_each(signal), strict=True
+    ):
+        places = axes.apply(signal)
+        apart = np.sqrt(np.square(places[:, None] - library.tree.data[None]).sum(axis=-1))
+        nearest = np.argsort(apart, axis=1)[:, :20]
+        distance = np.take_along_axis(apart, nearest, axis=1)
+        weights = 1 / (np.square(distance) + 1e-3 * np.median(distance) ** 2 + 1e-12)
+        weights /= weights.sum(axis=1, keepdims=True)
+        read = np.einsum("tk,ltk->lt", weights, outputs[:, library.moments[nearest]])
+        inside = slice(axes.reach, len(signal) - axes.reach)
+        np.testing.assert_allclose(found[:, inside], read, atol=1e-5)
