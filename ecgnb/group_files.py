@@ -1,6 +1,7 @@
 """Keep the VAEs of the conditions, and what they look at, as artifacts between chapters."""
 
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,34 +12,39 @@ from ecgnb.databases import CONDITIONS, condition_slug
 from ecgnb.diagnoses import HEALTHY
 from ecgnb.groups import GroupVae
 from ecgnb.pca import PcaModel
-from ecgnb.report import Chapter, MissingArtifactError
+from ecgnb.report import Chapter
 from ecgnb.training import History
 from ecgnb.vae import Vae, VaeOptions
 
-_CHAPTER = "06_vae"
 
-
-def save_group(chapter: Chapter, condition: str, fitted: GroupVae) -> None:
-    """Write the VAE of a condition with its factor and its linear baselines."""
+def save_group(folder: Path, condition: str, fitted: GroupVae) -> None:
+    """Write the VAE of a condition with its factor and its linear baselines to a folder."""
     arrays = {f"model.{key}": value.numpy() for key, value in fitted.model.state_dict().items()}
     for name in ("linear", "linear_varied"):
         part = getattr(fitted, name)
         arrays |= {f"{name}.{field.name}": getattr(part, field.name) for field in fields(part)}
     choices = np.array([fitted.strength, fitted.history.share])
-    chapter.save_arrays(
-        f"vae_{condition_slug(condition)}", factor=fitted.factor, choices=choices, **arrays
-    )
+    tasks.write_arrays(_path(folder, condition), factor=fitted.factor, choices=choices, **arrays)
 
 
-def has_group(chapter: Chapter, condition: str) -> bool:
-    """Return whether chapter 06 has trained a VAE of this condition in this run."""
-    slug = condition_slug(condition)
-    return tasks.is_whole(chapter.artifacts / _CHAPTER / f"vae_{slug}.npz")
+def _path(folder: Path, condition: str) -> Path:
+    return folder / f"vae_{condition_slug(condition)}.npz"
 
 
-def load_group(chapter: Chapter, condition: str) -> GroupVae:
-    """Return the VAE of a condition from chapter 06, without the course of its fit."""
-    arrays = chapter.read_arrays(_CHAPTER, f"vae_{condition_slug(condition)}")
+def has_group(folder: Path, condition: str) -> bool:
+    """Return whether a folder holds the VAE of a condition, whole."""
+    return tasks.is_whole(_path(folder, condition))
+
+
+def load_group(folder: Path, condition: str) -> GroupVae:
+    """Return the VAE of a condition that `save_group` wrote, without the course of its fit.
+
+    Raises
+    ------
+    MissingArtifactError
+        If the folder does not hold it.
+    """
+    arrays = tasks.read_arrays(_path(folder, condition))
     state = {
         name.removeprefix("model."): torch.from_numpy(value)
         for name, value in arrays.items()
@@ -63,5 +69,5 @@ def read_shares(chapter: Chapter) -> pd.DataFrame:
         if tasks.is_whole(chapter.artifacts / name / "shares.csv"):
             found[condition] = chapter.read_table(name, "shares")
     if HEALTHY not in found:
-        raise MissingArtifactError("run 08_condition for healthy control first")
+        raise tasks.MissingArtifactError("run 08_condition for healthy control first")
     return pd.concat([table.assign(condition=name) for name, table in found.items()])

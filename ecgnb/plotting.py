@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 
 from ecgnb.databases import CONDITIONS
 from ecgnb.leads import LEADS
-from ecgnb.multiverse import CHOICES, PAPER
+from ecgnb.paper import PAPER
 
 # Eight colours that differ by at least 17 (CIEDE2000) for normal sight and for each of the three
 # common forms of colour blindness, each with a contrast of at least 3 : 1 to white paper.
@@ -219,8 +219,9 @@ def plot_multiverse(axes: Sequence[Axes], table: pd.DataFrame) -> None:
     axes
         Three axes, one above the other, that share x.
     table
-        From `multiverse.summarise_members`.
+        A row per member: its choices, then `n_record`, `mse` and `r`.
     """
+    choices = [name for name in table.columns if name not in {"n_record", "mse", "r"}]
     table = table.sort_values("r", ignore_index=True)
     for axis, score, colour in zip(axes, ("r", "mse"), COLOURS, strict=False):
         axis.plot(table[score], "o", ms=4, color=colour)
@@ -228,7 +229,7 @@ def plot_multiverse(axes: Sequence[Axes], table: pd.DataFrame) -> None:
             axis.axhline(PAPER[model][score == "r"], color="0.5", linewidth=0.8, linestyle=style)
         axis.set_ylabel({"r": "mean r", "mse": "mean squared\nerror (scaled)"}[score])
     axes[1].set_yscale("log")
-    options = [(choice, value) for choice in CHOICES for value in sorted(table[choice].unique())]
+    options = [(choice, value) for choice in choices for value in sorted(table[choice].unique())]
     for row, (choice, value) in enumerate(options):
         members = np.flatnonzero(table[choice] == value)
         axes[2].plot(members, np.full(members.size, row), "s", ms=3.5, color="0.35")

@@ -40,10 +40,6 @@ CHAPTERS = (
 _PACKAGES = ("ecgnb", "numpy", "scipy", "pandas", "torch", "wfdb", "sleepecg", "captum")
 
 
-class MissingArtifactError(FileNotFoundError):
-    """An artifact of another chapter is absent."""
-
-
 def label_of(data: str | Path | None) -> str:
     """Return `real` if a data folder is given here or by `ECGNB_DATA`, else `simulated`."""
     return "simulated" if data_folder(data) is None else "real"
@@ -143,17 +139,11 @@ class Chapter:
 
     def save_arrays(self, name: str, **arrays: np.ndarray) -> None:
         """Write arrays for other chapters, as `.npz` without pickle."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / f".partial-{name}.npz"
-        np.savez(partial, **arrays)
-        content = partial.read_bytes()
-        partial.unlink()
-        tasks.write_bytes(self.folder / f"{name}.npz", content)
+        tasks.write_arrays(self.folder / f"{name}.npz", **arrays)
 
     def read_arrays(self, chapter: str, name: str) -> dict[str, np.ndarray]:
         """Return arrays of another chapter."""
-        with np.load(self._artifact(chapter, f"{name}.npz"), allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in arrays.files}
+        return tasks.read_arrays(self._artifact(chapter, f"{name}.npz"))
 
     def save_numbers(self, name: str, numbers: dict[str, float]) -> None:
         """Write numbers for the scorecard and other chapters."""
@@ -168,7 +158,7 @@ class Chapter:
     def _artifact(self, chapter: str, file: str) -> Path:
         path = self.artifacts / chapter / file
         if not tasks.is_whole(path):
-            raise MissingArtifactError(
+            raise tasks.MissingArtifactError(
                 f"{file} of chapter {chapter} is absent or damaged: run {chapter} first, "
                 f"with profile {self.profile.name!r} and the same data"
             )
@@ -180,7 +170,9 @@ class Chapter:
             path = ROOT / "results" / f"{name}{suffix}"
             if path.is_file():
                 return pd.read_csv(path)
-        raise MissingArtifactError(f"results/{name}.csv is not part of this copy of the project")
+        raise tasks.MissingArtifactError(
+            f"results/{name}.csv is not part of this copy of the project"
+        )
 
     def glue(self, name: str, value: float | Estimate) -> None:
         """Make a number available to the text; an `Estimate` also as `_low`, `_high`, `_n`."""

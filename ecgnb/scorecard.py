@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 
 from ecgnb.claims import VERDICTS
 from ecgnb.plotting import COLOURS
-from ecgnb.report import Chapter, MissingArtifactError
+from ecgnb.report import Chapter
+from ecgnb.tasks import MissingArtifactError
 
 _MARKS = dict(zip(VERDICTS, ("✓", "◐", "✗", "?"), strict=True))
 _COLOURS = dict(zip(VERDICTS, (COLOURS[2], COLOURS[0], COLOURS[1], COLOURS[6]), strict=True))

@@ -11,7 +11,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import pandas as pd
+
+
+class MissingArtifactError(FileNotFoundError):
+    """A file that another chapter or run writes is absent, cut or changed."""
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
@@ -84,6 +89,31 @@ def read_table(path: Path) -> pd.DataFrame:
     content = path.read_bytes()
     content = gzip.decompress(content) if path.suffix == ".gz" else content
     return pd.read_csv(io.BytesIO(content), keep_default_na=True)
+
+
+def write_arrays(path: Path, **arrays: np.ndarray) -> Path:
+    """Return `path` after writing arrays by name, as `.npz` without pickle."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return write_bytes(path, buffer.getvalue())
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays that `write_arrays` wrote.
+
+    Raises
+    ------
+    MissingArtifactError
+        If the file does not agree with the SHA-256 beside it; a chapter writes into a folder of
+        its own name, which is told.
+    """
+    if not is_whole(path):
+        raise MissingArtifactError(
+            f"{path.name} of {path.parent.name} is absent or damaged: run {path.parent.name} "
+            "first, with the same profile and data"
+        )
+    with np.load(path, allow_pickle=False) as arrays:
+        return {key: arrays[key] for key in arrays.files}
 
 
 def record_failure(path: Path, error: BaseException) -> None:

@@ -3,7 +3,7 @@
 import nbformat
 import pytest
 
-from ecgnb import book, report
+from ecgnb import book, report, tasks
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -84,7 +84,7 @@ def test_every_page_waits_for_the_chapters_it_reads():
 
 def test_a_missing_artifact_names_the_chapter_that_writes_it(tmp_path):
     chapter = report.Chapter("05_every_lead", report.PROFILES["smoke"], tmp_path, True, tmp_path)
-    with pytest.raises(report.MissingArtifactError, match="run 03_least_squares first"):
+    with pytest.raises(tasks.MissingArtifactError, match="run 03_least_squares first"):
         chapter.read_table("03_least_squares", "scores")
 
 

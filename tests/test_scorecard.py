@@ -8,7 +8,8 @@ import pytest
 
 from ecgnb import scorecard
 from ecgnb.claims import CLAIMS, VERDICTS
-from ecgnb.report import ROOT, Chapter, MissingArtifactError
+from ecgnb.report import ROOT, Chapter
+from ecgnb.tasks import MissingArtifactError
 
 matplotlib.use("Agg")
 
