@@ -19,17 +19,8 @@ import wfdb
 
 from ecgnb.conditions import CONDITION_MODELS
 from ecgnb.records import write_record
-from ecgnb.synthesis import Simulated, SimulationOptions, Truth, simulate_record
+from ecgnb.synthesis import Simulated, SimulationOptions, simulate_record
 
-__all__ = [
-    "CohortRecord",
-    "Simulated",
-    "SimulationOptions",
-    "Truth",
-    "plan_cohort",
-    "simulate_record",
-    "write_cohort",
-]
 MANIFEST = "simulated.json"
 _VERSION = 2  # raise it whenever the same seed gives other files
 _ALTERNANS_UV = (0.0, 20.0, 0.0, 40.0, 0.0, 10.0)

@@ -1,7 +1,6 @@
 """The catalogue: conditions, people, origins and mirrors, and what `ecgnb check` says of them."""
 
 import json
-import os
 import re
 import shutil
 from dataclasses import replace
@@ -9,19 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import DATA, real_data
 from test_formats import draw_samples, write_mat
 from typer.testing import CliRunner
 
 from ecgnb.catalogue import DATABASES
 from ecgnb.checking import check_folder
 from ecgnb.cli import app
-from ecgnb.databases import find_records, label_record, load_database, share_beyond_three
+from ecgnb.databases import database_folder, find_records, load_database
 from ecgnb.diagnoses import ADMISSIONS, CONDITIONS, OTHER, condition_of, snomed_conditions
+from ecgnb.labels import label_record, share_beyond_three
 from ecgnb.leads import derive_leads
-from ecgnb.records import Record, write_record
+from ecgnb.record import Record
+from ecgnb.records import write_record
 from ecgnb.simulate import write_cohort
-
-DATA = Path(os.environ.get("ECGNB_DATA") or Path(__file__).resolve().parents[2] / "shared/data")
 
 
 @pytest.fixture(scope="module")
@@ -177,13 +177,13 @@ def test_missing_samples_do_not_hide_the_rank():
     assert np.isnan(share_beyond_three(signals * np.nan))
 
 
-def test_every_real_record_is_read_or_refused_and_no_origin_is_in_doubt():
-    if not find_records(DATA, "twadb"):
-        pytest.skip("no real recordings: set ECGNB_DATA to a folder with twadb and ptbdb")
-    checked = check_folder(DATA)
-    n_file = sum(len(find_records(DATA, name)) for name in ("twadb", "ptbdb"))
-    assert len(checked.rows) + len(checked.refused) == n_file
+@pytest.mark.parametrize("database", DATABASES)
+def test_every_real_record_is_usable_and_nothing_about_it_is_unknown(database):
+    checked = check_folder(database_folder(real_data(database), database))
+    assert len(checked.rows) == len(find_records(DATA, database))
+    assert {row["database"] for row in checked.rows} == {database}
     assert not checked.refused
     assert not checked.unknown
-    assert not [note for note in checked.notes if "in doubt" in note]
-    assert len([note for note in checked.notes if "no Frank leads" in note]) == 2
+    assert not [note for note in checked.notes if "in doubt" in note or "unknown" in note]
+    if database == "ptbdb":
+        assert len([note for note in checked.notes if "no Frank leads" in note]) == 2
