@@ -153,8 +153,10 @@ _SAME_PERSON = (
     ("twa26", "twa27"),
     ("twa44", "twa84"),
 )
-# Synthetic records of twadb computed from the same three sources: their average beats correlate
-# above 0.99, those of two groups at most 0.91. The 27 records show six hearts (twa52 is alone).
+# Synthetic records of twadb computed from the same three sources: at the beginning their average
+# beats correlate above 0.99, those of two groups below 0.9. With twa52 alone the 27 records show
+# six hearts; but twa52 begins as the records of twa50 do (0.999) and has their three sources, only
+# that they change later and it does not (0.92 on the whole).
 _SAME_SOURCES = (
     ("twa06", "twa09", "twa21", "twa30", "twa67", "twa70"),
     ("twa13", "twa25", "twa35", "twa72", "twa73", "twa82"),
