@@ -6,8 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MIRROR := data/physionet
-FOLDER := $(if $(filter physionet,$(DATA)),$(MIRROR),$(DATA))
-SETTINGS = PROFILE=$(PROFILE) DATA='$(if $(FOLDER),$(abspath $(FOLDER)))' ECGNB_DATA=
+ifeq ($(DATA),physionet)
+FETCH := $(BIN)/ecgnb fetch twadb ptbdb --folder $(MIRROR)
+FOLDER := $(MIRROR)
+else
+FOLDER := $(DATA)
+endif
+export FOLDER  # by the environment: make would cut a path with blanks, the shell read its quotes
+SETTINGS = PROFILE=$(PROFILE) DATA="$$FOLDER" ECGNB_DATA=
 PORT ?= 8000
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
@@ -24,9 +30,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 book: $(STAMP)
-	@if [ "$(DATA)" = physionet ]; then $(BIN)/ecgnb fetch twadb ptbdb --folder $(MIRROR); fi
+	@$(FETCH)
 	@mkdir -p build
-	@echo "The book, profile $(PROFILE), $(if $(FOLDER),data $(FOLDER),simulated cohort):"
+	@echo "The book, profile $(PROFILE), $${FOLDER:+data }$${FOLDER:-simulated cohort}:"
 	@$(SETTINGS) $(BIN)/doit -n 2 -P process
 
 test: $(STAMP)

@@ -9,9 +9,11 @@ warnings.simplefilter("ignore")
 from doit.tools import config_changed  # noqa: E402
 
 from ecgnb import book  # noqa: E402
+from ecgnb.databases import data_folder  # noqa: E402
 from ecgnb.report import ROOT  # noqa: E402
 
-BUILD = book.Build(os.environ.get("PROFILE", "demo"), os.environ.get("DATA", ""))
+DATA = str(data_folder(os.environ.get("DATA")) or "")  # whole: notebooks run in book/
+BUILD = book.Build(os.environ.get("PROFILE", "demo"), DATA)
 PAGES = book.pages(BUILD)
 PACKAGE = [str(path) for path in sorted((ROOT / "ecgnb").rglob("*.py"))]
 RESULTS = [str(path) for path in sorted((ROOT / "results").glob("*.csv*"))]

@@ -10,9 +10,8 @@ import pandas as pd
 
 from ecgnb.best import fit_predict_best
 from ecgnb.ceiling import describe_ceiling
-from ecgnb.databases import data_folder, find_records, label_record
+from ecgnb.databases import data_folder, find_records, load_record
 from ecgnb.preprocessing import prepare_record
-from ecgnb.records import read_record
 
 RESULTS = Path(__file__).parents[1] / "results"
 
@@ -23,7 +22,7 @@ def main() -> None:
     hard = set(recorded.loc[recorded["r"] < 0.3, "record"])
     tables = []
     for path in find_records(data_folder(), "twadb"):
-        prepared = prepare_record(label_record(read_record(path), path, "twadb"))
+        prepared = prepare_record(load_record(path, "twadb"))
         predictions = fit_predict_best(prepared) if path.stem in hard else None
         tables.append(describe_ceiling(prepared, predictions))
         print(path.stem, flush=True)

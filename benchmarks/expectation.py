@@ -13,17 +13,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecgnb.databases import data_folder, find_records, label_record
+from ecgnb.databases import data_folder, find_records, load_record
 from ecgnb.leads import LEADS
 from ecgnb.personal import (
     clean_input,
     fit_personal,
-    only_lead,
     reconstruct,
     score_leads,
-    split_recording,
 )
-from ecgnb.records import Record, RecordError, read_record, write_record
+from ecgnb.record import Record, RecordError
+from ecgnb.records import read_record, write_record
 from ecgnb.tasks import is_whole, read_table, write_table
 from ecgnb.workers import one_thread
 
@@ -34,9 +33,9 @@ LEAD, GAIN = "V2", 2000.0
 
 def score_record(record: Record, method: str) -> pd.DataFrame:
     """Return expected and achieved scores of each lead, and the largest round-trip error."""
-    calibration, rest = split_recording(record)
+    calibration, rest = record.split()
     model = fit_personal(calibration, LEAD, method=method)
-    made = reconstruct(only_lead(rest, LEAD), model, name="made")
+    made = reconstruct(rest.only(LEAD), model, name="made")
     with tempfile.TemporaryDirectory() as folder:
         again = read_record(write_record(made, folder, adc_gain=GAIN))
     truth = np.stack([clean_input(rest, lead, model.options) for lead in LEADS])
@@ -58,7 +57,7 @@ def main(method: str = "neighbours", n_record: str = "1000") -> None:
         if is_whole(files[-1]):
             continue
         try:
-            record = label_record(read_record(path), path, "twadb")
+            record = load_record(path, "twadb")
             write_table(files[-1], score_record(record, method))
         except RecordError as error:
             print(error, flush=True)

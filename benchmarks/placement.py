@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecgnb.databases import TWADB_FROM_PTBDB, data_folder, load_database
+from ecgnb.databases import data_folder, load_database
+from ecgnb.labels import TWADB_FROM_PTBDB
 from ecgnb.leads import INDEPENDENT_LEADS
 from ecgnb.placement import lead_covariance, misplacements, unusual_placement
-from ecgnb.records import Record
+from ecgnb.record import Record
 from ecgnb.usable import course
 
 ROOT = Path(__file__).parents[1]

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ecgnb.databases import data_folder, find_records, label_record
+from ecgnb.databases import data_folder, find_records, load_record
 from ecgnb.preprocessing import Prepared, prepare_record
-from ecgnb.records import read_record
 from ecgnb.simulate import write_cohort
 
 # Chosen before anything was timed: one to tune on, then two from each of the three origins.
@@ -20,4 +19,4 @@ def subjects(n_record: int = len(REAL)) -> Iterator[Prepared]:
     paths = find_records(folder, "twadb")
     chosen = [path for name in REAL for path in paths if path.stem == name] or paths
     for path in chosen[:n_record]:
-        yield prepare_record(label_record(read_record(path), path, "twadb"))
+        yield prepare_record(load_record(path, "twadb"))

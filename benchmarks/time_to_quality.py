@@ -21,7 +21,8 @@ from unet import Unet
 
 from ecgnb import best
 from ecgnb.leads import LEADS
-from ecgnb.preprocessing import Prepared, make_windows
+from ecgnb.preprocessing import Prepared
+from ecgnb.splits import make_windows
 from ecgnb.workers import one_thread
 
 GIVEN = LEADS.index("II")

@@ -3,17 +3,21 @@
 A VAE has no class, so the scalar that is explained must be said: see `declare_targets`.
 """
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import torch
-from captum.attr import IntegratedGradients, LayerGradCam
 from torch import Tensor
 from torch.nn import functional
 
 from ecgnb.leads import LEADS
 from ecgnb.vae import Vae, elbo_terms
+
+with warnings.catch_warnings():  # captum asks for notebook widgets, which nothing here needs
+    warnings.filterwarnings("ignore", message="IProgress not found")
+    from captum.attr import IntegratedGradients, LayerGradCam
 
 Target = Callable[[Vae, Tensor], Tensor]
 TARGETS = ("latent_norm", "top_latent", "negative_elbo", "error_V2", "error_T")

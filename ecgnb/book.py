@@ -15,7 +15,8 @@ import papermill
 import yaml
 from papermill.exceptions import PapermillExecutionError
 
-from ecgnb.databases import CONDITIONS, condition_of, condition_slug, data_folder, find_records
+from ecgnb.databases import condition_slug, data_folder, find_records
+from ecgnb.diagnoses import CONDITIONS, condition_of
 from ecgnb.headers import HeaderError, parse_header
 from ecgnb.publish import chapter_facts, clear_outputs, repair_page, write_config, write_pdf
 from ecgnb.report import ROOT, label_of

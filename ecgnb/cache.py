@@ -2,28 +2,15 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
-from ecgnb.databases import find_records
-from ecgnb.preprocessing import (
-    CACHE_VERSION,
-    Prepared,
-    PreprocessingOptions,
-    cached,
-    prepare_record,
-)
-from ecgnb.records import RecordError, read_record
+from ecgnb.databases import load_record
+from ecgnb.preprocessing import CACHE_VERSION, Prepared, cached, prepare_record
+from ecgnb.record import RecordError
+from ecgnb.splits import PreprocessingOptions
 
 _NOT_USED = (".xyz", ".XYZ")  # Frank leads have no part in the result
-
-
-@dataclass(frozen=True)
-class PreparedDatabase:
-    """The prepared records of a database, and the reasons why the others are missing."""
-
-    records: list[Prepared] = field(default_factory=list)
-    refused: list[RecordError] = field(default_factory=list)
 
 
 def file_key(path: Path, database: str, options: PreprocessingOptions) -> str:
@@ -58,7 +45,7 @@ def prepare_file(
     path
         The header file.
     database
-        The database it belongs to, for the labels.
+        The database it belongs to, "" for none, for the labels.
     folder
         Where prepared records are kept.
     options
@@ -72,7 +59,7 @@ def prepare_file(
     options = options or PreprocessingOptions()
 
     def make() -> Prepared:
-        record = read_record(path, database=database)
+        record = load_record(path, database)
         try:
             return prepare_record(record, options)
         except ValueError as error:
@@ -80,31 +67,3 @@ def prepare_file(
             raise RecordError(record.name, str(error), "it has no parts", what_to_do) from error
 
     return cached(Path(folder) / f"{file_key(path, database, options)}.npz", make)
-
-
-def prepare_database(
-    data: Path | str,
-    database: str,
-    folder: Path,
-    options: PreprocessingOptions | None = None,
-) -> PreparedDatabase:
-    """Return all records of a database in prepared form, read once and kept in `folder`.
-
-    Parameters
-    ----------
-    data
-        The database or a mirror that holds it.
-    database
-        A key of `databases.DATABASES`.
-    folder
-        Where prepared records are kept.
-    options
-        Defaults to `PreprocessingOptions()`.
-    """
-    prepared = PreparedDatabase()
-    for path in find_records(data, database):
-        try:
-            prepared.records.append(prepare_file(path, database, folder, options))
-        except RecordError as error:
-            prepared.refused.append(error)
-    return prepared

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 class Database:
     """A database of PhysioNet.
 
-    `pattern` finds its headers below the version folder, `files` are the paths that a download
-    wants (a regular expression), `patients` says how its people are told apart, `left_out` what
-    the book does not use, each with the reason.
+    `pattern` finds its headers below the version folder, `comment` is what a comment of each
+    header begins with, in lower case (empty: the headers have no comments), `files` are the paths
+    that a download wants (a regular expression), `patients` says how its people are told apart,
+    `marks` what was marked by hand or by a detector, in which files, `left_out` what the book does
+    not use, each with the reason.
     """
 
     name: str
@@ -19,8 +21,10 @@ class Database:
     citation: str
     sampling_rate: float
     pattern: str
+    comment: str
     files: str
     patients: str
+    marks: str
     left_out: tuple[str, ...]
 
 
@@ -43,8 +47,10 @@ def _challenge(year: int, version: str, doi: str, title: str) -> Database:
         citation=f"doi:{doi}",
         sampling_rate=500.0,
         pattern="training/*/g*/*.hea",
+        comment="dx",
         files=r"training/.*\.(hea|mat)",
         patients=_NO_PATIENTS,
+        marks="none",
         left_out=_CHALLENGE_LEFT_OUT,
     )
 
@@ -57,9 +63,11 @@ _ALL = (
         licence="ODC-By 1.0",
         citation="doi:10.13026/C2QK5J",
         sampling_rate=500.0,
-        pattern="twa*.hea",
+        pattern="twa[0-9]*.hea",
+        comment="",
         files=r".*\.(hea|dat|qrs)",
         patients="one for each record, but for those found by correlation to show one person",
+        marks="beats, `.qrs`",
         left_out=(
             "28 of 100 records: they have fewer than 12 leads",
             "conditions: the database states none for a record",
@@ -72,12 +80,31 @@ _ALL = (
         licence="ODC-By 1.0",
         citation="doi:10.13026/C28C71",
         sampling_rate=1000.0,
-        pattern="patient*/s*.hea",
+        pattern="patient[0-9]*/s[0-9]*.hea",
+        comment="reason for admission",
         files=r".*\.(hea|dat|xyz)",
         patients="the name of the folder",
+        marks="none",
         left_out=(
             "admissions for angina, palpitation or n/a: none of the eight conditions (`other`)",
             "Frank leads: kept beside the 12 leads, absent where the `.xyz` file is",
+        ),
+    ),
+    Database(
+        name="ludb",
+        title="Lobachevsky University Electrocardiography Database",
+        version="1.0.1",
+        licence="ODC-By 1.0",
+        citation="doi:10.13026/eegm-h675",
+        sampling_rate=500.0,
+        pattern="data/[0-9]*.hea",
+        comment="<diagnoses>",
+        files=r"data/.*\.(hea|dat|i|ii|iii|avr|avl|avf|v[1-6])|ludb\.csv",
+        patients="one for each record",
+        marks="by hand, begin, peak and end of P, QRS and T in each lead, `.i`, `.ii` ... `.v6`",
+        left_out=(
+            "the marks of P, QRS and T: fetched, not read yet",
+            "conditions beyond the first disease among the findings: one condition a record",
         ),
     ),
     _challenge(2020, "1.0.2", "10.13026/dvyd-kd57", "Classification of 12-lead ECGs"),

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ecgnb.databases import DATABASES, find_records, read_records
-from ecgnb.records import RecordError
+from ecgnb.catalogue import DATABASES
+from ecgnb.databases import database_of, read_records
+from ecgnb.record import RecordError
 
 OTHER_DATABASE = "(no database)"
 
@@ -60,13 +61,12 @@ def check_folder(folder: Path | str) -> Checked:
 
     Records that belong to no database of the catalogue are read as well, as `OTHER_DATABASE`.
     """
-    checked, seen = Checked(), set()
-    for name, database in DATABASES.items():
-        paths = [path for path in find_records(folder, name) if path.resolve() not in seen]
-        if paths:
-            checked.left_out[name] = database.left_out
-            checked.add(paths, name)
-            seen.update(path.resolve() for path in paths)
-    others = [path for path in Path(folder).rglob("*.hea") if path.resolve() not in seen]
-    checked.add(sorted(others), "")
+    checked = Checked()
+    found: dict[str, list[Path]] = {name: [] for name in (*DATABASES, "")}
+    for path in sorted(Path(folder).rglob("*.hea")):
+        found[database_of(path)].append(path)
+    for name, paths in found.items():
+        if paths and name:
+            checked.left_out[name] = DATABASES[name].left_out
+        checked.add(paths, name)
     return checked

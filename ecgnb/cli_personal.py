@@ -11,7 +11,7 @@ from ecgnb.leads import LEADS
 
 if TYPE_CHECKING:
     from ecgnb.personal import PersonalModel
-    from ecgnb.records import Record
+    from ecgnb.record import Record
 
 Rate = Annotated[
     float | None, typer.Option(min=50, max=5000, help="of CSV files, Hz; other formats say it")

@@ -35,8 +35,9 @@ def reconstruction(
     Example: ecgnb run reconstruction --data mirror --out table.csv.gz --jobs 2
     """
     from ecgnb.costs import forecast, read_durations
+    from ecgnb.databases import record_paths
     from ecgnb.experiments import METHODS
-    from ecgnb.runs import record_paths, run_reconstruction
+    from ecgnb.runs import run_reconstruction
 
     chosen = _methods(methods)
     unknown = sorted(set(chosen) - set(METHODS))

@@ -15,8 +15,9 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from ecgnb.condition_folds import KINDS, Fold, fold_tables, plan_folds
-from ecgnb.databases import CONDITIONS, find_records, read_records
-from ecgnb.records import Record
+from ecgnb.databases import find_records, read_records
+from ecgnb.diagnoses import CONDITIONS
+from ecgnb.record import Record
 from ecgnb.runs import locked
 from ecgnb.shares import N_LEAST
 from ecgnb.symptoms import choose_records, score_symptoms

@@ -1,22 +1,19 @@
 """The databases of the book: where their records are, who and what they show, how to cite them."""
 
+import heapq
+import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-from ecgnb.catalogue import DATABASES as DATABASES
-from ecgnb.catalogue import Database as Database
-from ecgnb.diagnoses import CONDITIONS as CONDITIONS
-from ecgnb.diagnoses import OTHER as OTHER
-from ecgnb.diagnoses import condition_of as condition_of
-from ecgnb.labels import ORIGINS as ORIGINS
-from ecgnb.labels import TWADB_FROM_PTBDB as TWADB_FROM_PTBDB
-from ecgnb.labels import label_record as label_record
-from ecgnb.labels import patient_of_twadb as patient_of_twadb
-from ecgnb.labels import share_beyond_three as share_beyond_three
-from ecgnb.records import Record, RecordError, read_record
+from ecgnb.catalogue import DATABASES, Database
+from ecgnb.headers import Header
+from ecgnb.labels import is_simulated, label_record, labels_of
+from ecgnb.record import Record, RecordError
+from ecgnb.records import header_path, read_header, read_record
 
 
 @dataclass(frozen=True)
@@ -71,24 +68,111 @@ def find_records(folder: Path | str, database: str) -> list[Path]:
     return sorted(root.glob(DATABASES[database].pattern)) if root else []
 
 
-def _spread(paths: list[Path], limit: int | None) -> list[Path]:
-    """Return at most `limit` of the paths, evenly spread over their order."""
-    if limit is None or limit >= len(paths):
-        return paths
-    return [paths[int(number * len(paths) / limit)] for number in range(limit)]
+def record_paths(folder: Path | str, records: Sequence[str] | None = None) -> list[Path]:
+    """Return the headers that an experiment works on, refused if one asked for is not there.
+
+    That is every header below the folder; in a mirror that holds twadb the folders of the other
+    databases are left out.
+    """
+    folder = Path(folder)
+    paths = sorted(folder.rglob("*.hea"))
+    if find_records(folder / "twadb", "twadb"):
+        others = DATABASES.keys() - {"twadb"}
+        paths = [path for path in paths if path.relative_to(folder).parts[0] not in others]
+    if records is not None:
+        missing = sorted(set(records) - {path.stem for path in paths})
+        if missing:
+            raise FileNotFoundError(f"no record {', '.join(missing)} in the folder")
+        paths = [path for path in paths if path.stem in set(records)]
+    if not paths:
+        raise FileNotFoundError("no WFDB header (.hea) in the folder")
+    return paths
 
 
-def read_records(paths: list[Path], database: str) -> Iterator[Record | RecordError]:
+def database_of(path: Path | str) -> str:
+    """Return the database of the catalogue that a header belongs to, "" if that is not certain.
+
+    Place and name must follow the pattern of the database, rate and comments must be those of its
+    headers. Where that says too little (the challenges are alike, a simulated record may stand in
+    for any, a damaged header says nothing) the folder of the database must bear its name.
+    """
+    path = header_path(path).absolute()
+    try:
+        header = read_header(path)
+    except RecordError:
+        header = None
+    fitting = [
+        one
+        for one in DATABASES.values()
+        if path.match(one.pattern) and (header is None or _fits(header, one))
+    ]
+    named = [one.name for one in fitting if one.name in _names_of_root(path, one)]
+    if len(named) == 1:
+        return named[0]
+    certain = len(fitting) == 1 and header is not None and not is_simulated(header)
+    return fitting[0].name if certain else ""
+
+
+def _fits(header: Header, database: Database) -> bool:
+    """Return whether rate and comments are those of the database."""
+    if header.sampling_rate != database.sampling_rate:
+        return False
+    comments = [comment.lower() for comment in header.comments if comment]
+    if not database.comment:
+        return not comments or is_simulated(header)
+    return any(comment.startswith(database.comment) for comment in comments)
+
+
+def _names_of_root(path: Path, database: Database) -> tuple[str, str]:
+    """Return the name of the folder that the pattern starts in, and of the one above."""
+    root = path.parents[database.pattern.count("/")]
+    return root.name, root.parent.name if root.name == database.version else ""
+
+
+def load_record(path: Path | str, database: str | None = None) -> Record:
+    """Return the record at `path` with its labels filled in.
+
+    Parameters
+    ----------
+    path
+        The header file, with or without `.hea`.
+    database
+        A key of `DATABASES`, or "" for none of them; by default what `database_of` says.
+
+    Raises
+    ------
+    RecordError
+        If the record cannot be used.
+    ValueError
+        If the catalogue has no such database.
+    """
+    path = header_path(path)
+    database = database_of(path) if database is None else database
+    return label_record(read_record(path), path, database)
+
+
+def read_records(
+    paths: Sequence[Path], database: str | None = None
+) -> Iterator[Record | RecordError]:
     """Yield each record with its labels, or the error that says why it cannot be used."""
     for path in paths:
         try:
-            yield read_record(path, database=database)
+            yield load_record(path, database)
         except RecordError as error:
             yield error
 
 
-def load_database(folder: Path | str, database: str, *, limit: int | None = None) -> Loaded:
-    """Return the records of a database with patient, condition, origin and database filled in.
+Usable = TypeVar("Usable")
+
+
+def load_database(
+    folder: Path | str,
+    database: str,
+    *,
+    limit: int | None = None,
+    condition: str | None = None,
+) -> Loaded:
+    """Return the records of a database with their labels; no sample is read of any other.
 
     Parameters
     ----------
@@ -97,9 +181,63 @@ def load_database(folder: Path | str, database: str, *, limit: int | None = None
     database
         A key of `DATABASES`.
     limit
-        At most so many records, spread evenly over the names.
+        At most so many records, taken in turn from every origin and condition; one that cannot be
+        used makes room for the next of its kind.
+    condition
+        Only records of this condition.
     """
-    loaded = Loaded()
-    for result in read_records(_spread(find_records(folder, database), limit), database):
-        (loaded.records if isinstance(result, Record) else loaded.refused).append(result)
-    return loaded
+    paths = find_records(folder, database)
+    return Loaded(*take_in_turn(paths, database, load_record, limit=limit, condition=condition))
+
+
+def take_in_turn(
+    paths: Sequence[Path],
+    database: str,
+    read: Callable[[Path, str], Usable],
+    *,
+    limit: int | None = None,
+    condition: str | None = None,
+) -> tuple[list[Usable], list[RecordError]]:
+    """Return what `read(path, database)` makes of some records, and why others are missing.
+
+    What is read is chosen by the headers alone: see `load_database`. With a limit the result is
+    in the order of the records' names, else in the order of the paths.
+    """
+    places, refused = _places_by_kind(paths, database, limit, condition)
+    taken: list[tuple[str, int, Usable]] = []
+    order = itertools.count()
+    queue = [(0, 0, group[0], iter(group[1:])) for group in places]
+    heapq.heapify(queue)
+    while queue and len(taken) != limit:
+        turn, rank, (place, name), rest = heapq.heappop(queue)
+        try:
+            taken.append((name, place, read(paths[place], database)))
+            turn, rank = turn + 1, rank if turn else next(order)
+        except RecordError as error:
+            refused.append(error)
+        if following := next(rest, None):
+            heapq.heappush(queue, (turn, rank, following, rest))
+    taken.sort(key=lambda one: one[1] if limit is None else one[:2])
+    return [usable for _, _, usable in taken], refused
+
+
+def _places_by_kind(
+    paths: Sequence[Path], database: str, limit: int | None, condition: str | None
+) -> tuple[list[list[tuple[int, str]]], list[RecordError]]:
+    """Return place and name of the records of each origin and condition, all wanted, and errors.
+
+    Without a limit all records are of one kind.
+    """
+    kinds: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    refused = []
+    for place, path in enumerate(paths):
+        try:
+            header = read_header(path)
+        except RecordError as error:
+            refused.append(error)
+            continue
+        labels = labels_of(header, path, database)
+        kind = (labels["origin"], labels["condition"]) if limit is not None else ("", "")
+        if condition in (None, labels["condition"]):
+            kinds.setdefault(kind, []).append((place, header.name))
+    return list(kinds.values()), refused

@@ -19,7 +19,7 @@ from ecgnb.labels import SYNTHETIC_SHARE
 from ecgnb.leads import FRANK_LEADS, LEADS, independent_signals, limb_lead_error
 from ecgnb.matching import match_records
 from ecgnb.preprocessing import fill_missing, filter_signals, resample_signals
-from ecgnb.records import Record
+from ecgnb.record import Record
 
 RATE_HZ = 500.0
 BAND_EDGES_HZ = (0.5, 1, 2, 3, 5, 7, 10, 14, 20, 28, 40, 56, 80, 110)

@@ -8,8 +8,8 @@ import pandas as pd
 import torch
 
 from ecgnb import tasks
-from ecgnb.databases import CONDITIONS, condition_slug
-from ecgnb.diagnoses import HEALTHY
+from ecgnb.databases import condition_slug
+from ecgnb.diagnoses import CONDITIONS, HEALTHY
 from ecgnb.groups import GroupVae
 from ecgnb.pca import PcaModel
 from ecgnb.report import Chapter

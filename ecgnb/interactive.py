@@ -21,8 +21,7 @@ from ecgnb import plotting
 from ecgnb.attribution import ATTRIBUTIONS
 from ecgnb.experiments import METHODS
 from ecgnb.leads import LEADS, lead_index
-from ecgnb.preprocessing import Prepared, prepare_record
-from ecgnb.records import Record
+from ecgnb.preprocessing import Prepared
 
 _RATE = 125.0  # of the drawn pieces, Hz: enough for 0.5-40 Hz
 _FULL = 32000  # of a 16-bit number
@@ -31,7 +30,7 @@ _DIVERGING = [[0.0, "#2166ac"], [0.5, "#f7f7f7"], [1.0, "#b2182b"]]
 
 def show_score_map(
     scores: pd.DataFrame,
-    records: Sequence[Record],
+    prepared: Sequence[Prepared],
     *,
     method: str = "average_beat_ridge",
     duration_s: float = 3.0,
@@ -42,8 +41,8 @@ def show_score_map(
     ----------
     scores
         One row per record and pair, as `metrics.score_pairs` gives them, of this method or more.
-    records
-        The records of these scores.
+    prepared
+        The prepared records of these scores.
     method
         A key of `experiments.METHODS`; it is fitted again on the records that are drawn.
     duration_s
@@ -51,7 +50,7 @@ def show_score_map(
     """
     scores = scores[scores["method"] == method].dropna(subset=["r"]).reset_index(drop=True)
     worst = scores.loc[scores.groupby(["input_lead", "output_lead"])["r"].idxmin()]
-    truth, guess = _worst_pieces(worst, records, method, duration_s)
+    truth, guess = _worst_pieces(worst, prepared, method, duration_s)
     tables = {
         "r": plotting.pair_matrix(scores, "r"),
         "lowest": plotting.pair_matrix(worst, "r"),
@@ -76,14 +75,14 @@ def show_score_map(
 
 
 def _worst_pieces(
-    worst: pd.DataFrame, records: Sequence[Record], method: str, duration_s: float
+    worst: pd.DataFrame, prepared: Sequence[Prepared], method: str, duration_s: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return truth and reconstruction `(input, lead, time)`, mV, of each pair's worst record."""
     n_time = round(duration_s * _RATE)
     truth = np.zeros((len(LEADS), len(LEADS), n_time))
     guess = np.zeros_like(truth)
     for name, rows in worst.groupby("record"):
-        one = prepare_record(next(record for record in records if record.name == name))
+        one = next(one for one in prepared if one.record.name == name)
         predictions = METHODS[method].fit_predict(one, 0)
         for visible, hidden in zip(rows["input_lead"], rows["output_lead"], strict=True):
             place = lead_index(visible), lead_index(hidden)

@@ -1,18 +1,16 @@
-"""Label a record: whom it shows, with which condition, and where it comes from."""
+"""Label a record: whom it shows, whose heart, with which condition, and where it comes from."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ecgnb.catalogue import DATABASES
-from ecgnb.diagnoses import condition_of, states_condition, unknown_codes
+from ecgnb.diagnoses import condition_of, states_condition, unknown_diagnoses
+from ecgnb.headers import Header
 from ecgnb.leads import independent_signals
-
-if TYPE_CHECKING:
-    from ecgnb.records import Record
+from ecgnb.record import Record
 
 ORIGINS = ("synthetic", "ptbdb", "INCART")
 _COUNTERS = {"1000": "ptbdb", "257": "INCART", "": "synthetic"}
@@ -20,11 +18,26 @@ _SIMULATED = "simulated by ecgnb"
 SYNTHETIC_SHARE = 1e-4  # between 6.4e-6 and 4.0e-3, the nearest records of either kind
 
 
-def label_record(record: "Record", path: Path, database: str = "") -> "Record":
-    """Return the record with patient, condition, origin and database filled in.
+def label_record(record: Record, path: Path, database: str = "") -> Record:
+    """Return the record with patient, heart, condition, origin and database filled in.
 
     What the header and the signals disagree on, or what no table knows, is added to the notes.
-    Without a database the condition is what the comments state, patient and origin stay empty.
+
+    Raises
+    ------
+    ValueError
+        If the catalogue has no such database.
+    """
+    labels = labels_of(record, path, database)
+    notes = dict.fromkeys((*record.notes, *_label_notes(record, database, labels["origin"])))
+    return replace(record, **labels, notes=tuple(notes))
+
+
+def labels_of(record: Record | Header, path: Path, database: str = "") -> dict[str, str]:
+    """Return the labels of a record, all of which its header and its place tell.
+
+    Without a database the condition is what the comments state; patient and heart stay empty, and
+    so does the origin, unless the record was simulated.
 
     Raises
     ------
@@ -33,35 +46,55 @@ def label_record(record: "Record", path: Path, database: str = "") -> "Record":
     """
     if database and database not in DATABASES:
         raise ValueError(f"no database {database!r}; there are {', '.join(DATABASES)}")
-    patient, origin = _patient_and_origin(record, path, database)
     stated = database != "twadb" and (database or states_condition(record.comments))
-    notes = dict.fromkeys((*record.notes, *_label_notes(record, database, origin)))
-    return replace(
-        record,
-        patient=patient,
-        condition=condition_of(record.comments) if stated else "",
-        origin=origin,
-        database=database,
-        notes=tuple(notes),
-    )
+    patient = _patient_of(record, path, database)
+    return {
+        "patient": patient,
+        "heart": _heart_of(record, database, patient),
+        "condition": condition_of(record.comments) if stated else "",
+        "origin": _origin_of(record, path, database),
+        "database": database,
+    }
 
 
-def _patient_and_origin(record: "Record", path: Path, database: str) -> tuple[str, str]:
-    """Return whom a record shows and where it comes from, as its database tells."""
-    if database == "twadb":
-        return patient_of_twadb(record.name), origin_of_twadb(record)
-    if is_simulated(record):
-        return path.parent.name if database else "", "simulated"
+def _patient_of(record: Record | Header, path: Path, database: str) -> str:
+    """Return whom a record shows, as its database says or as was found; "" if nobody knows."""
     if database == "ptbdb":
-        return path.parent.name, "ptbdb"
-    return "", path.parent.parent.name if database else ""
+        return path.absolute().parent.name
+    if database == "ludb":
+        return f"ludb{record.name}"
+    if database == "twadb":
+        return record.name if is_simulated(record) else _first_of(_SAME_PERSON, record.name)
+    return ""
 
 
-def _label_notes(record: "Record", database: str, origin: str) -> Iterator[str]:
+def _heart_of(record: Record | Header, database: str, patient: str) -> str:
+    """Return one name for all recordings that are known to show the same heart."""
+    if database == "twadb" and not is_simulated(record):
+        return _TWADB_HEARTS.get(record.name, _first_of(_SAME_SOURCES, patient))
+    return patient or (record.name if database else "")
+
+
+def _first_of(groups: tuple[tuple[str, ...], ...], name: str) -> str:
+    """Return the first name of the group that a name is in, or the name."""
+    return next((group[0] for group in groups if name in group), name)
+
+
+def _origin_of(record: Record | Header, path: Path, database: str) -> str:
+    """Return where a record comes from, as its database tells."""
+    if is_simulated(record):
+        return "simulated"
+    if database == "twadb":
+        return origin_of_twadb(record)
+    source = path.absolute().parent.parent.name if database.startswith("challenge") else ""
+    return source or database
+
+
+def _label_notes(record: Record, database: str, origin: str) -> Iterator[str]:
     """Yield what is odd about the labels."""
-    codes = unknown_codes(record.comments)
-    if codes:
-        yield f"unknown Dx code {', '.join(codes)}"
+    unknown = unknown_diagnoses(record.comments)
+    if unknown:
+        yield f"unknown {unknown[0]} {', '.join(unknown[1])}"
     if database == "twadb" and origin in ORIGINS:
         share = share_beyond_three(record.signals)
         if (share < SYNTHETIC_SHARE) != (origin == "synthetic"):
@@ -91,12 +124,12 @@ def share_beyond_three(signals: np.ndarray) -> float:
     return float(energy[:-3].sum() / max(energy.sum(), np.finfo(float).tiny))
 
 
-def is_simulated(record: "Record") -> bool:
+def is_simulated(record: Record | Header) -> bool:
     """Return whether the record's comments say that ecgnb simulated it."""
     return any(_SIMULATED in comment.lower() for comment in record.comments)
 
 
-def origin_of_twadb(record: "Record") -> str:
+def origin_of_twadb(record: Record | Header) -> str:
     """Return where a record of twadb comes from, told by the counter frequency of its header.
 
     A record resampled from ptbdb keeps its 1000 Hz there, one from the INCART database 257 Hz;
@@ -120,6 +153,17 @@ _SAME_PERSON = (
     ("twa26", "twa27"),
     ("twa44", "twa84"),
 )
+# Synthetic records of twadb computed from the same three sources: at the beginning their average
+# beats correlate above 0.99, those of two groups below 0.9. With twa52 alone the 27 records show
+# six hearts; but twa52 begins as the records of twa50 do (0.999) and has their three sources, only
+# that they change later and it does not (0.92 on the whole).
+_SAME_SOURCES = (
+    ("twa06", "twa09", "twa21", "twa30", "twa67", "twa70"),
+    ("twa13", "twa25", "twa35", "twa72", "twa73", "twa82"),
+    ("twa15", "twa28", "twa69", "twa88"),
+    ("twa29", "twa33", "twa78", "twa97", "twa98"),
+    ("twa50", "twa51", "twa76", "twa79", "twa81"),
+)
 # Records of ptbdb that twadb holds as well, matched by correlation.
 TWADB_FROM_PTBDB = {
     "twa11": "s0178lre",
@@ -133,17 +177,16 @@ TWADB_FROM_PTBDB = {
     "twa39": "s0472_re",
     "twa60": "s0491_re",
 }
-
-
-def patient_of_twadb(name: str) -> str:
-    """Return one name for all records of twadb that are known to show the same person.
-
-    Examples
-    --------
-    >>> patient_of_twadb("twa42"), patient_of_twadb("twa06")
-    ('twa11', 'twa06')
-    """
-    for group in _SAME_PERSON:
-        if name in group:
-            return group[0]
-    return name
+# The patients of ptbdb whom these records show.
+_TWADB_HEARTS = {
+    "twa11": "patient049",
+    "twa19": "patient049",
+    "twa42": "patient049",
+    "twa48": "patient049",
+    "twa47": "patient004",
+    "twa65": "patient004",
+    "twa90": "patient239",
+    "twa99": "patient242",
+    "twa39": "patient243",
+    "twa60": "patient255",
+}

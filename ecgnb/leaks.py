@@ -11,16 +11,15 @@ import pandas as pd
 
 from ecgnb.leads import LEADS, lead_index, other_leads
 from ecgnb.preprocessing import (
-    PreprocessingOptions,
     clean_parts,
     fill_missing,
     filter_signals,
     fit_scaling,
-    make_windows,
     prepare_record,
     resample_signals,
 )
-from ecgnb.records import Record
+from ecgnb.record import Record
+from ecgnb.splits import PreprocessingOptions, make_windows
 
 
 def filter_leak(

@@ -9,7 +9,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 from ecgnb.labels import TWADB_FROM_PTBDB
 from ecgnb.leads import independent_signals
 from ecgnb.preprocessing import fill_missing, filter_signals, resample_signals
-from ecgnb.records import Record
+from ecgnb.record import Record
 
 
 def match_records(

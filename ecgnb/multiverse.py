@@ -16,14 +16,16 @@ import pandas as pd
 import torch
 
 from ecgnb.cache import prepare_file
+from ecgnb.databases import database_of, record_paths
 from ecgnb.leads import LEADS
 from ecgnb.linear import fit_least_squares
 from ecgnb.metrics import score_pairs
 from ecgnb.networks import CnnOptions, StackedCnn, fit_windows
 from ecgnb.paper import PAPER
-from ecgnb.preprocessing import Prepared, PreprocessingOptions, make_windows
+from ecgnb.preprocessing import Prepared
 from ecgnb.progress import follow
-from ecgnb.runs import locked, record_paths
+from ecgnb.runs import locked
+from ecgnb.splits import PreprocessingOptions, make_windows
 from ecgnb.tasks import is_whole, read_table, write_table
 from ecgnb.workers import one_thread
 
@@ -187,7 +189,7 @@ def _run_task(path: Path, member: Member, store: Path, n_step: int) -> pd.DataFr
         low_hz, high_hz = BANDS[member.band]
         scope = "record" if member.scaling == "record" else "lead"
         options = PreprocessingOptions(low_hz=low_hz, high_hz=high_hz, scaling=scope)
-        prepared = prepare_file(path, "twadb", store / "prepared", options)
+        prepared = prepare_file(path, database_of(path), store / "prepared", options)
         scores = run_member(prepared, member, n_step=n_step)
         row = {"record": path.stem, "origin": prepared.record.origin}
         row |= {field.name: getattr(member, field.name) for field in fields(member)}

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ecgnb.leads import LEADS
-from ecgnb.preprocessing import Prepared, make_windows
+from ecgnb.preprocessing import Prepared
+from ecgnb.splits import make_windows
 from ecgnb.training import FitOptions, History, draw_windows, fit, fitting_device
 
 HEADS = ("1d", "2d_shared", "2d_separable")

@@ -18,15 +18,15 @@ from ecgnb.leads import lead_index, other_leads, standard_name
 from ecgnb.placement import find_misplaced
 from ecgnb.preprocessing import (
     Prepared,
-    PreprocessingOptions,
     Scaling,
     fill_missing,
     filter_signals,
     prepare_record,
     resample_signals,
 )
-from ecgnb.records import Record
+from ecgnb.record import Record
 from ecgnb.showing import for_header
+from ecgnb.splits import PreprocessingOptions
 from ecgnb.usable import check_calibration, check_input, compare_with_calibration, signature
 
 CAUTION = (
@@ -155,21 +155,6 @@ def _describe(record: Record) -> dict[str, Any]:
         "duration_s": float(record.duration_s),
         "signals_sha256": digest,
     }
-
-
-def split_recording(
-    record: Record, *, share: float = 0.6, gap_s: float = 1.0
-) -> tuple[Record, Record]:
-    """Return the first part of a recording, to calibrate on, and the rest after a gap."""
-    end = int(share * record.n_time)
-    start = end + round(gap_s * record.sampling_rate)
-    first, rest = record.signals[:, :end], record.signals[:, start:]
-    return replace(record, signals=first), replace(record, signals=rest)
-
-
-def only_lead(record: Record, lead: str) -> Record:
-    """Return a recording of one lead out of 12."""
-    return replace(record, signals=record.lead(lead)[None], leads=(lead,))
 
 
 def score_leads(truth_mv: np.ndarray, guess_mv: np.ndarray, lead: str) -> pd.DataFrame:

@@ -15,8 +15,9 @@ from safetensors.numpy import save as save_arrays
 from ecgnb.leads import LEADS
 from ecgnb.packing import Packed, pack, unpack
 from ecgnb.personal import CAUTION, FITS, PersonalModel
-from ecgnb.preprocessing import PreprocessingOptions, Scaling
+from ecgnb.preprocessing import Scaling
 from ecgnb.showing import for_header
+from ecgnb.splits import PreprocessingOptions
 from ecgnb.tasks import write_bytes
 
 FORMAT, FORMAT_VERSION = "ecgnb personal model", 1

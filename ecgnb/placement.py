@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ecgnb.leads import INDEPENDENT_LEADS, LIMB_LEADS, derive_leads, independent_signals
-from ecgnb.records import Record
+from ecgnb.record import Record
 from ecgnb.usable import course
 
 FACTOR = 1.3  # chosen on 99 recorded ECGs: see benchmarks/placement.py for what it finds

@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from ecgnb.databases import CONDITIONS
+from ecgnb.diagnoses import CONDITIONS
 from ecgnb.leads import LEADS
 from ecgnb.paper import PAPER
 

@@ -12,20 +12,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecgnb.databases import find_records, label_record, patient_of_twadb, read_records
+from ecgnb.databases import find_records, load_record, read_records, record_paths
 from ecgnb.leads import DOWER_INVERSE, KORS, LEADS, frank_from_leads
 from ecgnb.linear import Moments, lag_moments, solve_ridge
 from ecgnb.metrics import score_pairs
-from ecgnb.preprocessing import (
-    Prepared,
-    PreprocessingOptions,
-    fill_missing,
-    filter_signals,
-    prepare_record,
-)
+from ecgnb.preprocessing import Prepared, fill_missing, filter_signals, prepare_record
 from ecgnb.progress import follow
-from ecgnb.records import Record, read_record
-from ecgnb.runs import record_paths
+from ecgnb.record import Record
+from ecgnb.splits import PreprocessingOptions
 from ecgnb.tasks import write_table
 from ecgnb.templates import fit_average_beat
 
@@ -62,7 +56,7 @@ def score_population(records: Sequence[Prepared]) -> Iterator[pd.DataFrame]:
     Records of one person, as far as known, are never on both sides. All are scaled by their own
     training part, so that only shape is carried over.
     """
-    people = np.array([patient_of_twadb(one.record.name) for one in records])
+    people = np.array([one.record.patient or one.record.name for one in records])
     moments = {
         method: [part_moments(one, reach_s) for one in records]
         for method, reach_s in REACHES_S.items()
@@ -83,10 +77,7 @@ def run_population(
     folder: Path | str, out: Path | str, *, options: PreprocessingOptions | None = None
 ) -> pd.DataFrame:
     """Return the table of all records of a folder, also written to `out` (.csv.gz)."""
-    records = [
-        prepare_record(label_record(read_record(path), path, "twadb"), options)
-        for path in record_paths(folder, None)
-    ]
+    records = [prepare_record(load_record(path), options) for path in record_paths(folder, None)]
     table = pd.concat(score_population(records), ignore_index=True)
     write_table(Path(out), table, digits=5)
     return table

@@ -6,29 +6,23 @@ the scaling is fitted on the training part alone.
 """
 
 import contextlib
-import hashlib
 import json
 import zipfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from scipy import signal as sps
 
-from ecgnb.records import Record
-from ecgnb.splits import (  # noqa: F401  (windows and patients are offered here as well)
-    PreprocessingOptions,
-    make_windows,
-    split_patients,
-    split_time,
-)
+from ecgnb.record import Record
+from ecgnb.splits import PreprocessingOptions, split_time
 from ecgnb.tasks import written_aside
 
 _FILTER_ORDER = 2
 _EDGE_S = 3.0  # reflected signal put before and after a part while it is filtered
-CACHE_VERSION = 2  # raise it whenever a step below changes what it returns
+CACHE_VERSION = 3  # raise it whenever a step below changes what it returns
 
 
 @dataclass(frozen=True)
@@ -40,6 +34,7 @@ class Labels:
     condition: str = ""
     origin: str = ""
     database: str = ""
+    heart: str = ""
 
 
 @dataclass(frozen=True)
@@ -235,18 +230,9 @@ def prepare_record(record: Record, options: PreprocessingOptions | None = None) 
     else:
         scaling = fit_scaling(parts[0], scope=options.scaling)
         scaled = [scaling.apply(part) for part in parts]
-    labels = Labels(record.name, record.patient, record.condition, record.origin, record.database)
+    labels = Labels(**{field.name: getattr(record, field.name) for field in fields(Labels)})
     train, validation, test = (part.astype(np.float32) for part in scaled)
     return Prepared(labels, train, validation, test, scaling, options.sampling_rate, options)
-
-
-def content_key(record: Record, options: PreprocessingOptions) -> str:
-    """Return the SHA-256 of a record's signals and labels together with the options."""
-    digest = hashlib.sha256(np.ascontiguousarray(record.signals).tobytes())
-    labels = [record.name, record.patient, record.condition, record.origin, record.database]
-    facts = [CACHE_VERSION, record.sampling_rate, record.leads, labels, asdict(options)]
-    digest.update(json.dumps(facts, sort_keys=True).encode())
-    return digest.hexdigest()
 
 
 def save_prepared(prepared: Prepared, path: Path) -> Path:
@@ -285,14 +271,3 @@ def cached(path: Path, make: Callable[[], Prepared]) -> Prepared:
     prepared = make()
     save_prepared(prepared, path)
     return prepared
-
-
-def prepare_cached(record: Record, options: PreprocessingOptions | None, folder: Path) -> Prepared:
-    """Return `prepare_record(record, options)`, from a file of `folder` when it is there.
-
-    It is named by the SHA-256 of signals, labels and options, so nothing stale is returned.
-    `cache.prepare_file` does the same without reading the record.
-    """
-    options = options or PreprocessingOptions()
-    path = Path(folder) / f"{content_key(record, options)}.npz"
-    return cached(path, lambda: prepare_record(record, options))

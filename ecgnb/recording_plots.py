@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ecgnb.databases import CONDITIONS
 from ecgnb.description import BAND_EDGES_HZ
+from ecgnb.diagnoses import CONDITIONS
 from ecgnb.leads import LEADS, lead_index
 from ecgnb.plotting import COLOURS, plot_map
 from ecgnb.preprocessing import Prepared

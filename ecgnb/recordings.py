@@ -9,8 +9,8 @@ import pandas as pd
 
 from ecgnb.headers import MAX_SAMPLES, MILLIVOLTS
 from ecgnb.leads import LEADS, standard_name
-from ecgnb.quality import lead_quality
-from ecgnb.records import Record, RecordError, read_record
+from ecgnb.record import Record, RecordError, lead_quality
+from ecgnb.records import read_record
 from ecgnb.showing import for_terminal
 
 MAX_CSV_BYTES = 500_000_000

@@ -2,82 +2,31 @@
 
 import contextlib
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from ecgnb.headers import MAX_HEADER_BYTES, Header, HeaderError, clean_text, parse_header
-from ecgnb.labels import label_record
 from ecgnb.leads import FRANK_LEADS, LEADS, standard_name
-from ecgnb.quality import LeadQuality, lead_quality
+from ecgnb.record import LeadQuality, Record, RecordError, lead_quality
 from ecgnb.samples import MISSING, read_signals, refuse_irregular
-
-
-class RecordError(Exception):
-    """A recording that cannot be used: which, what was found, why it matters, what to do."""
-
-    def __init__(self, record: str, what: str, why: str, what_to_do: str) -> None:
-        super().__init__(f"{record}: {what}; {why}; {what_to_do}")
-        self.record, self.what, self.why, self.what_to_do = record, what, why, what_to_do
-
-
-@dataclass(frozen=True)
-class Record:
-    """One recording: signals `(lead, time)` in mV, float32, leads in standard order.
-
-    `origin` tells where a record of twadb comes from, `notes` what the reader had to leave out.
-    `quality` has a row for each lead, and for each Frank lead that the header names: all of it
-    missing where its file is absent.
-    """
-
-    name: str
-    signals: np.ndarray
-    sampling_rate: float
-    leads: tuple[str, ...] = LEADS
-    patient: str = ""
-    condition: str = ""
-    origin: str = ""
-    database: str = ""
-    comments: tuple[str, ...] = ()
-    frank: np.ndarray | None = None
-    quality: tuple[LeadQuality, ...] = ()
-    notes: tuple[str, ...] = ()
-    counter_frequency: str = ""
-
-    @property
-    def n_time(self) -> int:
-        """Number of samples."""
-        return self.signals.shape[-1]
-
-    @property
-    def duration_s(self) -> float:
-        """Length in s."""
-        return self.n_time / self.sampling_rate
-
-    def lead(self, name: str) -> np.ndarray:
-        """Return the signal `(time,)` of one lead, mV, named in any case."""
-        names = [lead.lower() for lead in self.leads]
-        return self.signals[names.index(name.strip().lower())]
 
 
 def read_record(
     path: Path | str,
     *,
-    database: str = "",
     leads: tuple[str, ...] = LEADS,
     renamed: Mapping[str, str] | None = None,
 ) -> Record:
     """Return the record at `path`, checked, in mV, with its leads in standard order.
 
+    Nothing is said of whom it shows: `databases.load_record` reads a record and labels it.
+
     Parameters
     ----------
     path
         The header file, with or without `.hea`. Sample files must lie in the same folder.
-    database
-        A key of `catalogue.DATABASES`, which tells patient, condition and origin; without one,
-        the condition is what the comments state.
     leads
         The leads that must be there; others are left out.
     renamed
@@ -87,22 +36,49 @@ def read_record(
     ------
     RecordError
         For anything that is missing, damaged, contradictory or not supported.
-    ValueError
-        If the catalogue has no such database.
+    """
+    path = header_path(path)
+    with _refused(path):
+        header = parse_header(_header_text(path))
+        return _assemble(path, header, _find_leads(header, leads, renamed or {}), leads)
+
+
+def read_header(path: Path | str) -> Header:
+    """Return the header at `path`, without a look at any sample.
+
+    Raises
+    ------
+    RecordError
+        If it is missing, damaged or not supported.
+    """
+    path = header_path(path)
+    with _refused(path):
+        return parse_header(_header_text(path))
+
+
+def header_path(path: Path | str) -> Path:
+    """Return the path of a header that may be named without its ending.
+
+    Examples
+    --------
+    >>> header_path("data/1").name
+    '1.hea'
     """
     path = Path(path)
-    path = path if path.suffix == ".hea" else path.parent / f"{path.name}.hea"
+    return path if path.suffix == ".hea" else path.parent / f"{path.name}.hea"
+
+
+@contextlib.contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """Turn whatever is wrong with a record into a `RecordError`."""
     name = clean_text(path.stem)
     try:
-        header = parse_header(_header_text(path))
-        found = _find_leads(header, leads, renamed or {})
-        record = _assemble(path, header, found, leads)
+        yield
     except HeaderError as error:
         raise RecordError(name, error.what, error.why, error.what_to_do) from None
     except (OSError, ValueError, MemoryError) as error:
         what = clean_text(str(error))[:200]
         raise RecordError(name, what, "the record could not be read", "fetch it again") from error
-    return label_record(record, path, database)
 
 
 def _header_text(path: Path) -> str:

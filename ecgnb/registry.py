@@ -11,7 +11,8 @@ import pooch
 
 from ecgnb.databases import database_folder, find_records
 from ecgnb.headers import parse_header
-from ecgnb.records import RecordError, read_record
+from ecgnb.record import RecordError
+from ecgnb.records import read_record
 
 _EXCERPT = "first 10 s of"
 

@@ -13,10 +13,12 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from ecgnb import plotting, tasks
-from ecgnb.databases import data_folder, load_database
+from ecgnb.cache import prepare_file
+from ecgnb.databases import data_folder, find_records, load_database, take_in_turn
 from ecgnb.metrics import Estimate
+from ecgnb.preprocessing import Prepared
 from ecgnb.profiles import PROFILES, Profile
-from ecgnb.records import Record
+from ecgnb.record import Record
 from ecgnb.simulate import write_cohort
 from ecgnb.workers import one_thread
 
@@ -118,16 +120,34 @@ class Chapter:
     ) -> list[Record]:
         """Return usable records of a database, at most `limit`, spread over origins or conditions.
 
+        No other record is read.
+
         Raises
         ------
         FileNotFoundError
             If the data folder holds none.
         """
-        loaded = load_database(self.data, database)
-        records = [r for r in loaded.records if condition in (None, r.condition)]
+        records = load_database(self.data, database, limit=limit, condition=condition).records
         if not records and condition is None:
             raise FileNotFoundError(f"no usable record of {database} in the data folder")
-        return records if limit is None else spread(records, limit)
+        return records
+
+    def prepare(self, database: str, *, limit: int | None = None) -> list[Prepared]:
+        """Return `prepare_record` of the records that `load` gives, kept for the next chapter.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the data folder holds none.
+        """
+
+        def read(path: Path, database: str) -> Prepared:
+            return prepare_file(path, database, self.artifacts / "prepared")
+
+        prepared, _ = take_in_turn(find_records(self.data, database), database, read, limit=limit)
+        if not prepared:
+            raise FileNotFoundError(f"no usable record of {database} in the data folder")
+        return prepared
 
     def save_table(self, name: str, table: pd.DataFrame) -> None:
         """Write a table for other chapters."""
@@ -190,24 +210,6 @@ class Chapter:
         for name, value in numbers.items():
             self.glue(name, value)
         self.save_numbers("numbers", numbers)
-
-
-def spread(records: list[Record], limit: int) -> list[Record]:
-    """Return at most `limit` records, taken in turn from every origin and condition.
-
-    Examples
-    --------
-    >>> from types import SimpleNamespace as Row
-    >>> rows = [Row(name=n, origin=o, condition="") for n, o in ("aX", "bX", "cY")]
-    >>> [row.name for row in spread(rows, 2)]
-    ['a', 'c']
-    """
-    groups: dict[tuple, list[Record]] = {}
-    for record in records:
-        groups.setdefault((record.origin, record.condition), []).append(record)
-    turns = max((len(group) for group in groups.values()), default=0)
-    taken = [g[turn] for turn in range(turns) for g in groups.values() if turn < len(g)]
-    return sorted(taken[:limit], key=lambda record: record.name)
 
 
 def show_source(thing: object) -> None:

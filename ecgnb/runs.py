@@ -16,11 +16,12 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from ecgnb.databases import find_records, label_record
+from ecgnb.databases import load_record, record_paths
 from ecgnb.experiments import METHODS, score_method
 from ecgnb.metrics import SCORES, bootstrap_mean
-from ecgnb.preprocessing import Prepared, PreprocessingOptions, prepare_record
-from ecgnb.records import RecordError, read_record
+from ecgnb.preprocessing import Prepared, prepare_record
+from ecgnb.record import RecordError
+from ecgnb.splits import PreprocessingOptions
 from ecgnb.tasks import (
     failure_of,
     forget_failure,
@@ -152,19 +153,6 @@ def locked(store: Path) -> Iterator[None]:
         yield
 
 
-def record_paths(folder: Path | str, records: Sequence[str] | None) -> list[Path]:
-    """Return the headers to work on, refused if one asked for by name is not there."""
-    paths = find_records(folder, "twadb") or sorted(Path(folder).rglob("*.hea"))
-    if records is not None:
-        missing = sorted(set(records) - {path.stem for path in paths})
-        if missing:
-            raise FileNotFoundError(f"no record {', '.join(missing)} in the folder")
-        paths = [path for path in paths if path.stem in set(records)]
-    if not paths:
-        raise FileNotFoundError("no WFDB header (.hea) in the folder")
-    return paths
-
-
 def _run_record(
     path: Path,
     methods: tuple[str, ...],
@@ -184,7 +172,7 @@ def _run_record(
     one_thread()
     with threadpool_limits(1):
         try:
-            prepared = prepare_record(label_record(read_record(path), path, "twadb"), options)
+            prepared = prepare_record(load_record(path), options)
             beat = METHODS["average_beat"].fit_predict(prepared, 0)
         except (RecordError, ValueError, OSError) as error:
             for file in open_tasks:
@@ -222,7 +210,7 @@ def _write_tables(out: Path, tasks: Mapping[Path, tuple[str, str, int]]) -> RunS
     failed = {}
     for file in tasks.keys() - set(done):
         record = tasks[file][0]
-        reason = failure_of(file).removeprefix(f"ecgnb.records.RecordError: {record}: ")
+        reason = failure_of(file).removeprefix(f"ecgnb.record.RecordError: {record}: ")
         failed[record] = f"{record}: {reason}"
     if not done:
         raise RuntimeError(f"no task finished; the first reason: {min(failed.values())}")

@@ -5,9 +5,12 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import wfdb
 
 from ecgnb.headers import BYTES_PER_SAMPLE, Header, HeaderError, SignalLine, clean_text
+
+with warnings.catch_warnings():  # wfdb uses an argument that pandas will drop
+    warnings.filterwarnings("ignore", message="The inplace keyword")
+    import wfdb
 
 MISSING = {"16": -(2**15), "212": -(2**11), "24": -(2**23), "32": -(2**31), "516": -(2**15)}
 

@@ -10,26 +10,21 @@ import hashlib
 import json
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import wfdb
 
 from ecgnb.conditions import CONDITION_MODELS
 from ecgnb.records import write_record
-from ecgnb.synthesis import Simulated, SimulationOptions, Truth, simulate_record
+from ecgnb.synthesis import Simulated, SimulationOptions, simulate_record
 
-__all__ = [
-    "CohortRecord",
-    "Simulated",
-    "SimulationOptions",
-    "Truth",
-    "plan_cohort",
-    "simulate_record",
-    "write_cohort",
-]
+with warnings.catch_warnings():  # wfdb uses an argument that pandas will drop
+    warnings.filterwarnings("ignore", message="The inplace keyword")
+    import wfdb
+
 MANIFEST = "simulated.json"
 _VERSION = 2  # raise it whenever the same seed gives other files
 _ALTERNANS_UV = (0.0, 20.0, 0.0, 40.0, 0.0, 10.0)

@@ -14,7 +14,7 @@ from ecgnb.experiments import METHODS
 from ecgnb.metrics import Estimate, only_independent, score_pairs
 from ecgnb.networks import CnnOptions, fit_cnn, predict_windows
 from ecgnb.preprocessing import prepare_record
-from ecgnb.records import Record
+from ecgnb.record import Record
 from ecgnb.shares import permutation_p
 from ecgnb.tasks import forget_failure, is_whole, record_failure, write_table
 from ecgnb.workers import one_thread

@@ -1,9 +1,7 @@
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import wfdb
+from conftest import real_data
 
 from ecgnb.beats import (
     WAVES,
@@ -15,9 +13,10 @@ from ecgnb.beats import (
     wave_masks,
 )
 from ecgnb.conditions import CONDITION_MODELS
+from ecgnb.databases import find_records
 from ecgnb.leads import LEADS, derive_leads
 from ecgnb.records import read_record
-from ecgnb.simulate import SimulationOptions, simulate_record
+from ecgnb.synthesis import SimulationOptions, simulate_record
 
 TOLERANCE_S = 0.075
 
@@ -49,17 +48,9 @@ def test_r_peaks_are_found_at_15_db_noise_in_every_condition():
     assert found / (found + invented) >= 0.995, counts
 
 
-def real_folder():
-    root = Path(__file__).resolve().parents[1]
-    folder = Path(os.environ.get("ECGNB_DATA") or root.parent / "shared" / "data") / "twadb"
-    if not folder.is_dir():
-        pytest.skip("no real recordings: set ECGNB_DATA to a folder with twadb")
-    return folder
-
-
 def test_r_peaks_agree_with_the_annotations_of_twadb(record_property):
     totals, scores = np.zeros(3, dtype=int), {}
-    for path in sorted(real_folder().rglob("*.hea")):
+    for path in find_records(real_data("twadb"), "twadb"):
         record = read_record(path)
         truth = wfdb.rdann(str(path.with_suffix("")), "qrs").sample
         counts = matched(find_peaks(record.signals, record.sampling_rate), truth, 500)

@@ -1,10 +1,16 @@
 """The build runs notebooks, stops at a failing cell and leaves what is needed to see why."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import nbformat
 import pytest
 
 from ecgnb import book, report, tasks
 
+ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -91,3 +97,28 @@ def test_a_missing_artifact_names_the_chapter_that_writes_it(tmp_path):
 def test_a_bad_profile_stops_in_the_first_cell():
     with pytest.raises(ValueError, match="profile must be one of"):
         report.open_chapter("03_least_squares", profile="huge")
+
+
+@pytest.mark.parametrize("name", ["a folder with blanks", "it's", "$(date)"])
+def test_make_hands_on_a_data_folder_of_any_name(tmp_path, name):
+    doit = tmp_path / "doit"
+    doit.write_text('#!/bin/sh\nprintf "%s" "$DATA"\n')
+    doit.chmod(0o755)
+    setting = f"DATA={name.replace('$', '$$')}"
+    done = subprocess.run(
+        ["make", "-f", ROOT / "Makefile", "book", setting, f"BIN={tmp_path}", "STAMP="],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.endswith(f":\n{name}")
+
+
+def test_the_notebooks_are_given_the_whole_path_of_the_data_folder(tmp_path):
+    folder = tmp_path / "a folder with blanks"
+    folder.mkdir()
+    program = "import dodo; print(dodo.BUILD.data, end='')"
+    near = os.path.relpath(folder, ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT, env=os.environ | {"DATA": near}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == str(folder)

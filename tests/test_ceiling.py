@@ -3,7 +3,8 @@ import pytest
 
 from ecgnb.ceiling import DESCRIBED, beyond_training, describe_ceiling, predict_from_others
 from ecgnb.leads import LEADS, derive_leads
-from ecgnb.preprocessing import Labels, Prepared, PreprocessingOptions, Scaling
+from ecgnb.preprocessing import Labels, Prepared, Scaling
+from ecgnb.splits import PreprocessingOptions
 
 
 @pytest.fixture

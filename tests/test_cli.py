@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 from ecgnb import multiverse
 from ecgnb.claims import CLAIMS, verdict
 from ecgnb.cli import app
-from ecgnb.databases import condition_of, find_records, load_database
+from ecgnb.databases import find_records, load_database
+from ecgnb.diagnoses import condition_of
 from ecgnb.leads import LEADS
-from ecgnb.personal import only_lead, split_recording
 from ecgnb.records import read_record, write_record
 from ecgnb.simulate import write_cohort
 
@@ -42,8 +42,8 @@ def cohort(tmp_path_factory):
 def files(cohort, tmp_path_factory):
     """A folder with a calibration, later recordings and a kept model of one person."""
     folder = tmp_path_factory.mktemp("files")
-    calibration, rest = split_recording(read_record(cohort / "twadb" / "twa01"))
-    lead = only_lead(rest, "V2")
+    calibration, rest = read_record(cohort / "twadb" / "twa01").split()
+    lead = rest.only("V2")
     write_record(calibration, folder / "rec12")
     write_record(lead, folder / "rec1")
     table = pd.DataFrame(rest.signals.T, columns=list(LEADS))[["V2"]]

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 from ecgnb import condition_folds, conditions_run, groups, symptoms
 from ecgnb.cli import app
 from ecgnb.databases import find_records
-from ecgnb.simulate import SimulationOptions, simulate_record, write_cohort
+from ecgnb.simulate import write_cohort
+from ecgnb.synthesis import SimulationOptions, simulate_record
 from ecgnb.tasks import is_whole
 
 

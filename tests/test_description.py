@@ -1,4 +1,3 @@
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +8,11 @@ matplotlib.use("Agg")
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import real_data
 from matplotlib.figure import Figure
 
 from ecgnb import recording_plots
-from ecgnb.databases import TWADB_FROM_PTBDB, find_records, load_database
+from ecgnb.databases import load_database
 from ecgnb.description import (
     band_powers,
     beat_figures,
@@ -25,11 +25,13 @@ from ecgnb.description import (
     summarise_origins,
     write_description,
 )
+from ecgnb.labels import TWADB_FROM_PTBDB
 from ecgnb.leads import derive_leads
 from ecgnb.matching import match_records, name_known
 from ecgnb.preprocessing import prepare_record, resample_signals
 from ecgnb.records import read_record, write_record
-from ecgnb.simulate import SimulationOptions, simulate_record, write_cohort
+from ecgnb.simulate import write_cohort
+from ecgnb.synthesis import SimulationOptions, simulate_record
 
 
 @pytest.fixture(scope="module")
@@ -189,9 +191,7 @@ def test_conditions_are_rows_and_a_missing_one_stays_empty():
 
 def test_the_recorded_descriptions_are_those_of_the_real_files():
     root = Path(__file__).resolve().parents[1]
-    data = Path(os.environ.get("ECGNB_DATA") or root.parent / "shared" / "data")
-    if not find_records(data, "twadb"):
-        pytest.skip("no real recordings: set ECGNB_DATA to a folder with twadb and ptbdb")
+    data = real_data("twadb", "ptbdb")
     recorded = pd.read_csv(root / "results" / "real_description.csv").set_index("record")
     for database in ("twadb", "ptbdb"):
         for record in load_database(data, database, limit=3).records:

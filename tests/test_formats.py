@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import wfdb
 
+from ecgnb.databases import load_record
 from ecgnb.leads import LEADS
-from ecgnb.records import RecordError, read_record, write_record
+from ecgnb.record import RecordError
+from ecgnb.records import read_record, write_record
 
 GAIN = 200.0
 LARGEST = {"16": 2**15 - 1, "212": 2**11 - 1, "24": 2**23 - 1, "32": 2**31 - 1, "516": 2**15 - 1}
@@ -143,10 +145,10 @@ def test_a_header_that_claims_another_format_is_refused(tmp_path):
 def test_the_longest_record_is_read_in_a_second_and_200_megabytes(tmp_path, kind):
     header = write_with_wfdb(tmp_path, kind, draw_samples(kind, n_time=500_000))
     start = time.process_time()
-    read_record(header, database="twadb")
+    load_record(header, "twadb")
     seconds = time.process_time() - start
     tracemalloc.start()
-    record = read_record(header, database="twadb")
+    record = load_record(header, "twadb")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     print(f"{kind}: {seconds:.2f} s of the processor, {peak / 1e6:.0f} MB")

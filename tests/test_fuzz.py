@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from test_formats import LARGEST, draw_samples, write_mat, write_with_wfdb
 
 from ecgnb.catalogue import DATABASES
+from ecgnb.databases import load_record
 from ecgnb.leads import LEADS
-from ecgnb.records import RecordError, read_record
+from ecgnb.record import RecordError
 
 MAX_S, MAX_BYTES = 1.0, 200e6
 ODD = (
@@ -125,7 +126,7 @@ def read_measured(path, database, tally):
     """Return the record or its error; the tally keeps time and memory, both within bounds."""
     before, start, start_wall = resident_bytes(), time.process_time(), time.perf_counter()
     try:
-        result = read_record(path, database=database)
+        result = load_record(path, database)
     except RecordError as error:
         result = error
     seconds, wall_s = time.process_time() - start, time.perf_counter() - start_wall

@@ -15,7 +15,7 @@ from ecgnb.experiments import score_method
 from ecgnb.leads import LEADS
 from ecgnb.preprocessing import prepare_record
 from ecgnb.report import ROOT
-from ecgnb.simulate import SimulationOptions, simulate_record
+from ecgnb.synthesis import SimulationOptions, simulate_record
 
 VENDOR = ROOT / "book" / "_extra" / "vendor"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -28,15 +28,14 @@ def shown():
     texts, monkeypatch = [], pytest.MonkeyPatch()
     monkeypatch.setattr(interactive, "display", lambda thing: texts.append(thing.data))
     options = SimulationOptions(duration_s=40.0)
-    records = [
-        replace(simulate_record(options, seed=seed).record, name=f"person{seed}")
+    prepared = [
+        prepare_record(replace(simulate_record(options, seed=seed).record, name=f"person{seed}"))
         for seed in (1, 2)
     ]
     scores = pd.concat(
-        [score_method(prepare_record(one), "average_beat_ridge")[0] for one in records],
-        ignore_index=True,
+        [score_method(one, "average_beat_ridge")[0] for one in prepared], ignore_index=True
     )
-    interactive.show_score_map(scores, records)
+    interactive.show_score_map(scores, prepared)
     times = (np.arange(64) - 25) * 0.016
     maps = pd.MultiIndex.from_product([LEADS, times], names=["lead", "time_s"]).to_frame(
         index=False

@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import http.server
-import os
 import random
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import DATA, real_data
 
 from ecgnb.databases import database_folder
 from ecgnb.fetching import FetchError, check_sums, fetch_database
@@ -19,7 +19,6 @@ from ecgnb.registry import read_registry, verified_sums
 from ecgnb.simulate import write_cohort
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = Path(os.environ.get("ECGNB_DATA") or ROOT.parent / "shared" / "data")
 FETCH = [sys.executable, "-c", "from ecgnb.cli import main; main()", "fetch"]
 
 
@@ -214,13 +213,11 @@ def test_a_manifest_without_end_is_refused(server, tmp_path, monkeypatch):
         fetch_few(server[0], tmp_path / "out")
 
 
-@pytest.mark.parametrize("database", ["twadb", "ptbdb"])
+@pytest.mark.parametrize("database", ["twadb", "ptbdb", "ludb"])
 def test_the_registry_is_what_the_verified_files_give(database):
     registry = read_registry(database)
     assert len(registry) > 50
     assert not [name for name in registry if name.endswith((".hea", ".qrs"))]
-    if database_folder(DATA, database) is None:
-        pytest.skip("no real recordings: set ECGNB_DATA to a folder with twadb and ptbdb")
-    sums = verified_sums(DATA, database)
+    sums = verified_sums(real_data(database), database)
     assert sums
     assert sums == {name: registry[name] for name in sums}

@@ -5,9 +5,10 @@ import pytest
 
 from ecgnb import best, personal
 from ecgnb.leads import LEADS, lead_index
-from ecgnb.personal import FITS, fit_personal, only_lead, reconstruct, split_recording
+from ecgnb.personal import FITS, fit_personal, reconstruct
 from ecgnb.personal_files import ModelFileError, load_personal, save_personal
-from ecgnb.records import RecordError, read_record, write_record
+from ecgnb.record import RecordError
+from ecgnb.records import read_record, write_record
 from ecgnb.simulate import write_cohort
 
 
@@ -16,7 +17,7 @@ def halves(tmp_path_factory):
     folder = tmp_path_factory.mktemp("personal") / "c"
     write_cohort(folder, n_twadb=1, n_patient=1, duration_s=60.0, ptbdb_duration_s=5.0)
     record = read_record(folder / "twadb" / "twa01")
-    return split_recording(record, share=2 / 3, gap_s=0.0)
+    return record.split(share=2 / 3, gap_s=0.0)
 
 
 @pytest.fixture
@@ -35,8 +36,8 @@ def test_a_model_read_again_reconstructs_bit_for_bit(method, halves, tmp_path, s
     first, rest = halves
     model = fit_personal(first, "V2", method=method)
     again = load_personal(save_personal(model, tmp_path / "m"))
-    made = reconstruct(only_lead(rest, "V2"), model)
-    assert np.array_equal(made.signals, reconstruct(only_lead(rest, "V2"), again).signals)
+    made = reconstruct(rest.only("V2"), model)
+    assert np.array_equal(made.signals, reconstruct(rest.only("V2"), again).signals)
     assert again.expected.equals(model.expected)
     assert again.training == model.training
 
@@ -44,7 +45,7 @@ def test_a_model_read_again_reconstructs_bit_for_bit(method, halves, tmp_path, s
 def test_what_is_expected_is_what_is_achieved(halves):
     first, rest = halves
     model = fit_personal(first, "V2", method="neighbours")
-    made = reconstruct(only_lead(rest, "V2"), model)
+    made = reconstruct(rest.only("V2"), model)
     truth = np.stack([personal.clean_input(rest, lead, model.options) for lead in LEADS])
     achieved = personal.score_leads(truth, made.signals, "V2")
     assert (model.expected["r"] - achieved["r"]).abs().median() < 0.05
@@ -54,7 +55,7 @@ def test_what_is_expected_is_what_is_achieved(halves):
 def test_the_given_lead_is_passed_on_and_the_file_says_which_leads_are_made(halves, tmp_path):
     first, rest = halves
     model = fit_personal(first, "V2", method="average_beat_ridge")
-    made = reconstruct(only_lead(rest, "V2"), model, name="made")
+    made = reconstruct(rest.only("V2"), model, name="made")
     again = read_record(write_record(made, tmp_path))
     assert np.abs(again.signals - made.signals).max() * 2000 <= 1
     given = personal.clean_input(rest, "V2", model.options)
@@ -130,13 +131,13 @@ def test_noise_is_refused(halves):
     model = fit_personal(first, "V2", method="least_squares")
     noise = np.random.default_rng(0).normal(size=(1, rest.n_time)).astype(np.float32)
     with pytest.raises(RecordError, match=r"too noisy|heartbeats found"):
-        reconstruct(replace(only_lead(rest, "V2"), signals=noise), model)
+        reconstruct(replace(rest.only("V2"), signals=noise), model)
 
 
 def test_a_lead_upside_down_is_refused_and_another_lead_is_noticed(halves):
     first, rest = halves
     model = fit_personal(first, "V2", method="least_squares")
-    given = only_lead(rest, "V2")
+    given = rest.only("V2")
     with pytest.raises(RecordError, match="upside down"):
         reconstruct(replace(given, signals=-given.signals), model)
     other = replace(given, signals=rest.signals[[LEADS.index("V6")]])
@@ -151,7 +152,7 @@ def test_a_lead_upside_down_is_refused_and_another_lead_is_noticed(halves):
 def test_a_recording_in_the_wrong_unit_or_with_gaps_is_refused(halves):
     first, rest = halves
     model = fit_personal(first, "V2", method="least_squares")
-    given = only_lead(rest, "V2")
+    given = rest.only("V2")
     with pytest.raises(RecordError, match="unit is probably not mV"):
         reconstruct(replace(given, signals=1000 * given.signals), model)
     holes = given.signals.copy()

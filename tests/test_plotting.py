@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ecgnb import plotting
-from ecgnb.databases import CONDITIONS
+from ecgnb.diagnoses import CONDITIONS
 from ecgnb.report import ROOT
 
 matplotlib.use("Agg")

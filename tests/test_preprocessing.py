@@ -5,20 +5,17 @@ import pytest
 
 from ecgnb.leads import LEADS, limb_lead_error
 from ecgnb.preprocessing import (
-    PreprocessingOptions,
+    cached,
     fill_missing,
     filter_signals,
     fit_scaling,
-    make_windows,
-    prepare_cached,
     prepare_record,
     resample_signals,
     scale_windows,
-    split_patients,
-    split_time,
 )
-from ecgnb.records import Record
-from ecgnb.simulate import SimulationOptions, simulate_record
+from ecgnb.record import Record
+from ecgnb.splits import PreprocessingOptions, make_windows, split_patients, split_time
+from ecgnb.synthesis import SimulationOptions, simulate_record
 
 RATE = 500.0
 
@@ -229,25 +226,26 @@ def test_a_bad_option_is_refused_by_name(option, value, words):
         PreprocessingOptions(**{option: value})
 
 
-def test_the_cache_gives_the_same_bits_and_one_file_per_content_and_options(record, tmp_path):
-    fresh = prepare_cached(record, None, tmp_path)
-    cached = prepare_cached(record, None, tmp_path)
+def keep(record, folder):
+    return cached(folder / "kept.npz", lambda: prepare_record(record))
+
+
+def test_the_cache_gives_the_same_bits(record, tmp_path):
+    fresh = keep(record, tmp_path)
+    again = keep(record, tmp_path)
     assert len(list(tmp_path.iterdir())) == 1
     for part in ("train", "validation", "test"):
-        np.testing.assert_array_equal(getattr(fresh, part), getattr(cached, part))
-    np.testing.assert_array_equal(fresh.scaling.factor, cached.scaling.factor)
-    assert cached.record == fresh.record
-    assert cached.options == fresh.options
-    prepare_cached(record, PreprocessingOptions(high_hz=30.0), tmp_path)
-    prepare_cached(replace(record, signals=record.signals + 1), None, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 3
+        np.testing.assert_array_equal(getattr(fresh, part), getattr(again, part))
+    np.testing.assert_array_equal(fresh.scaling.factor, again.scaling.factor)
+    assert again.record == fresh.record
+    assert again.options == fresh.options
 
 
 def test_a_damaged_cache_file_is_made_again(record, tmp_path):
-    fresh = prepare_cached(record, None, tmp_path)
+    fresh = keep(record, tmp_path)
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:1000])
-    np.testing.assert_array_equal(prepare_cached(record, None, tmp_path).test, fresh.test)
+    np.testing.assert_array_equal(keep(record, tmp_path).test, fresh.test)
     assert path.stat().st_size > 1000
 
 

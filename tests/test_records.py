@@ -8,9 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ecgnb.databases import load_record
 from ecgnb.headers import MAX_HEADER_BYTES
 from ecgnb.leads import LEADS, derive_leads
-from ecgnb.records import Record, RecordError, read_record, write_record
+from ecgnb.record import Record, RecordError
+from ecgnb.records import read_record, write_record
 
 
 def make_record(name="r1", n_time=1000, **changes):
@@ -78,17 +80,31 @@ def test_an_absent_frank_file_costs_the_frank_leads_only(tmp_path):
     ]
 
 
-def test_the_database_tells_patient_condition_and_origin(tmp_path):
+def test_the_database_tells_patient_heart_condition_and_origin(tmp_path):
     comments = ("Reason for admission: Hypertrophy",)
     header = write_record(make_record(comments=comments), tmp_path / "patient007")
-    record = read_record(header, database="ptbdb")
-    labels = (record.patient, record.condition, record.origin, record.database)
-    assert labels == ("patient007", "hypertrophy", "ptbdb", "ptbdb")
-    assert read_record(header).condition == "hypertrophy"
-    assert read_record(header).patient == ""
-    assert read_record(write_record(make_record(), tmp_path)).condition == ""
+    record = load_record(header, "ptbdb")
+    labels = (record.patient, record.heart, record.condition, record.origin, record.database)
+    assert labels == ("patient007", "patient007", "hypertrophy", "ptbdb", "ptbdb")
+    assert load_record(header, "").condition == "hypertrophy"
+    assert load_record(header, "").patient == ""
+    assert load_record(write_record(make_record(), tmp_path)).condition == ""
     with pytest.raises(ValueError, match="no database 'mine'"):
-        read_record(header, database="mine")
+        load_record(header, "mine")
+
+
+def test_a_record_that_is_read_has_no_labels(tmp_path):
+    header = write_record(make_record(comments=("Reason for admission: Hypertrophy",)), tmp_path)
+    record = read_record(header)
+    assert (record.patient, record.heart, record.condition, record.origin) == ("", "", "", "")
+
+
+def test_parts_of_a_record_keep_their_frank_leads_in_step_and_one_lead_has_none():
+    frank = np.arange(3000.0).reshape(3, 1000)
+    first, rest = make_record(frank=frank).split(share=0.5, gap_s=0.1)
+    assert first.frank.shape[-1] == first.n_time
+    np.testing.assert_array_equal(rest.frank, frank[:, -rest.n_time :])
+    assert rest.only("V2").frank is None
 
 
 @pytest.mark.parametrize("path", ["", ".", "..", "/", "a\0b", "x" * 5000, "nothing/at/all"])

@@ -1,23 +1,22 @@
 """The tables recorded on real data are whole, meet what the book claims, and can be made again."""
 
 import json
-import os
 import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from conftest import DATA
 
-from ecgnb.databases import find_records, label_record
+from ecgnb.databases import find_records, load_record
 from ecgnb.experiments import CLOSED_FORMS, METHODS, score_method
 from ecgnb.metrics import compare_by_origin, compare_methods, summarise
 from ecgnb.multiverse import CHOICES, family
-from ecgnb.preprocessing import PreprocessingOptions, prepare_record
-from ecgnb.records import read_record
+from ecgnb.preprocessing import prepare_record
+from ecgnb.splits import PreprocessingOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
-DATA = Path(os.environ.get("ECGNB_DATA") or ROOT.parent / "shared" / "data")
 COLUMNS = "database record origin input_lead output_lead method seed mse r rmse_mv slope"
 COLUMNS = [*COLUMNS.split(), "variance_ratio", "r2_beyond_average_beat"]
 
@@ -108,7 +107,7 @@ def test_the_present_code_gives_the_recorded_closed_forms(table):
     paths = [path for path in find_records(DATA, "twadb") if path.stem == "twa44"]
     if not paths:
         pytest.skip("no real recordings at hand")
-    prepared = prepare_record(label_record(read_record(paths[0]), paths[0], "twadb"))
+    prepared = prepare_record(load_record(paths[0], "twadb"))
     beat = METHODS["average_beat"].fit_predict(prepared, 0)
     for method in CLOSED_FORMS:
         found = score_method(prepared, method, average_beat=beat)[0]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecgnb.records import Record, RecordError, read_record, write_record
+from ecgnb.record import Record, RecordError
+from ecgnb.records import read_record, write_record
 from ecgnb.showing import for_figure, for_header, for_page, for_terminal, lines_for_terminal
 
 mpl.use("Agg")

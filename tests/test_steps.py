@@ -7,9 +7,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from ecgnb import recording_plots
-from ecgnb.preprocessing import PreprocessingOptions, prepare_record
-from ecgnb.simulate import SimulationOptions, simulate_record
+from ecgnb.preprocessing import prepare_record
+from ecgnb.splits import PreprocessingOptions
 from ecgnb.steps import follow_steps, step_figures
+from ecgnb.synthesis import SimulationOptions, simulate_record
 
 
 @pytest.fixture(scope="module")

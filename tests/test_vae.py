@@ -5,7 +5,7 @@ import torch
 from ecgnb import vae
 from ecgnb import windows as beats
 from ecgnb.pca import fit_pca
-from ecgnb.simulate import SimulationOptions, simulate_record
+from ecgnb.synthesis import SimulationOptions, simulate_record
 
 
 @pytest.fixture(scope="module")
