@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,3 +103,70 @@ def load_database(folder: Path | str, database: str, *, limit: int | None = None
     for result in read_records(_spread(find_records(folder, database), limit), database):
         (loaded.records if isinstance(result, Record) else loaded.refused).append(result)
     return loaded
+
+
+def database_of(path: Path | str) -> str:
+    """Return the database that a record's path belongs to, or "".
+
+    Examples
+    --------
+    >>> database_of("mirror/ptbdb/patient001/s0010_re.hea"), database_of("clinic/ecg.hea")
+    ('ptbdb', '')
+    """
+    names = [folder.name for folder in Path(path).parents]
+    return next((name for name in names if name in DATABASES), "")
+
+
+def holds_twadb(folder: Path | str) -> bool:
+    """Return whether a folder is a mirror with twadb in a folder of its own."""
+    found = database_folder(Path(folder) / "twadb", "twadb")
+    return found is not None
+
+
+def record_paths(folder: Path | str, records: Sequence[str] | None = None) -> list[Path]:
+    """Return the headers to work on: twadb of a mirror, else every one below the folder.
+
+    Parameters
+    ----------
+    folder
+        A mirror, a database, or any folder of WFDB records.
+    records
+        Names of records, as `name_records` tells them apart, or of their files; all by default.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none, or one asked for is not there.
+    """
+    is_mirror = holds_twadb(folder)
+    paths = find_records(folder, "twadb") if is_mirror else sorted(Path(folder).rglob("*.hea"))
+    if records is not None:
+        known = [{name, path.stem} for name, path in zip(name_records(paths), paths, strict=True)]
+        missing = sorted(set(records).difference(*known))
+        if missing:
+            raise FileNotFoundError(f"no record {', '.join(missing)} in the folder")
+        asked = zip(paths, known, strict=True)
+        paths = [path for path, names in asked if names & set(records)]
+    if not paths:
+        raise FileNotFoundError("no WFDB header (.hea) in the folder")
+    return paths
+
+
+def name_records(paths: Sequence[Path]) -> list[str]:
+    """Return a name for each header: its file's, with the folders that differ if others share it.
+
+    Examples
+    --------
+    >>> name_records([Path("a/p1/ecg.hea"), Path("a/p2/ecg.hea"), Path("a/rest.hea")])
+    ['p1/ecg', 'p2/ecg', 'rest']
+    """
+    folders: dict[str, list[Path]] = {}
+    for path in paths:
+        folders.setdefault(path.stem, []).append(path.parent)
+    shared = {name: os.path.commonpath(found) for name, found in folders.items()}
+    return [
+        (path.parent.relative_to(shared[path.stem]) / path.stem).as_posix()
+        if len(folders[path.stem]) > 1
+        else path.stem
+        for path in paths
+    ]
