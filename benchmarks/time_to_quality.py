@@ -22,8 +22,8 @@ from unet import Unet
 from ecgnb import best
 from ecgnb.leads import LEADS
 from ecgnb.preprocessing import Prepared
+from ecgnb.runner import one_thread
 from ecgnb.splits import make_windows
-from ecgnb.workers import one_thread
 
 GIVEN = LEADS.index("II")
 SEEDS = (0, 1, 2)

@@ -15,24 +15,35 @@ _NOT_USED = (".xyz", ".XYZ")  # Frank leads have no part in the result
 
 def file_key(path: Path, database: str, options: PreprocessingOptions) -> str:
     """Return the SHA-256 of a record's header and samples, its folder's name and the options."""
-    header = path.read_bytes()
-    digest = hashlib.sha256(header)
-    for name in _sample_files(header):
-        file = path.parent / name
-        if file.is_file():
-            content = file.read_bytes()
-            digest.update(f"{name} {len(content)} ".encode())
-            digest.update(content)
+    digest = _hash_of(path, _NOT_USED)
     facts = [CACHE_VERSION, path.parent.name, database, asdict(options)]
     digest.update(json.dumps(facts, sort_keys=True).encode())
     return digest.hexdigest()
 
 
-def _sample_files(header: bytes) -> list[str]:
-    """Return the names of the sample files in a header that the result depends on."""
+def record_digest(path: Path) -> str:
+    """Return the SHA-256 of a record's header and of all its sample files that are there."""
+    return _hash_of(path, ()).hexdigest()
+
+
+def _hash_of(path: Path, left_out: tuple[str, ...]) -> "hashlib._Hash":
+    """Return the hash of a header and its sample files, those with some endings left out."""
+    header = path.read_bytes() if path.is_file() else b""
+    digest = hashlib.sha256(header)
+    for name in _sample_files(header, left_out):
+        file = path.parent / name
+        if file.is_file():
+            content = file.read_bytes()
+            digest.update(f"{name} {len(content)} ".encode())
+            digest.update(content)
+    return digest
+
+
+def _sample_files(header: bytes, left_out: tuple[str, ...]) -> list[str]:
+    """Return the names of the sample files in a header, those with some endings left out."""
     lines = [line.split() for line in header.splitlines() if not line.lstrip().startswith(b"#")]
     names = {line[0].decode("utf-8", "replace") for line in lines[1:] if line}
-    return sorted(name for name in names if "/" not in name and not name.endswith(_NOT_USED))
+    return sorted(name for name in names if "/" not in name and not name.endswith(left_out))
 
 
 def prepare_file(

@@ -4,18 +4,26 @@ A network that sees one lead cannot be held to more than a fit that sees all the
 left then is noise of that lead's electrode, or shape that only this lead records.
 """
 
+from collections.abc import Collection, Sequence
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from scipy.ndimage import maximum_filter1d
 
 from ecgnb.leads import INDEPENDENT_LEADS, LEADS
-from ecgnb.preprocessing import Prepared
+from ecgnb.preprocessing import Prepared, prepare_record
+from ecgnb.runner import EXACT, Outcome, Task, write_study
+from ecgnb.sources import Source, key_of, list_sources
+from ecgnb.tasks import code_digest
 
 REACH_S = 0.04
 DESCRIBED = ("I", "II", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 _PENALTY = 1e-6
 _BEYOND = 1.5
 _AROUND_S = 0.5
+_HARD_R = 0.3
 
 
 def _lagged(signals: np.ndarray, reach: int) -> np.ndarray:
@@ -85,3 +93,62 @@ def _r_over_inputs(predictions: np.ndarray, truth: np.ndarray, name: str) -> dic
     """Return lowest and mean r of predictions `(input, time)`."""
     r = np.corrcoef(np.vstack([truth, predictions]))[0, 1:]
     return {f"lowest_r_{name}": float(r.min()), f"mean_r_{name}": float(r.mean())}
+
+
+def hard_records(scores: pd.DataFrame, *, method: str = "best") -> list[str]:
+    """Return the records of a table of scores on which a method has an r below 0.3 somewhere."""
+    hard = (scores["method"] == method) & (scores["r"] < _HARD_R)
+    return sorted(set(scores.loc[hard, "record"]))
+
+
+def run_ceiling(
+    folder: Path | str,
+    out: Path | str,
+    *,
+    records: Sequence[str] | None = None,
+    hard: Collection[str] = (),
+    jobs: int = 1,
+    progress: bool = True,
+) -> Outcome:
+    """Return `describe_ceiling` of all records, also written to `out` (CSV).
+
+    Parameters
+    ----------
+    folder
+        A mirror, a database, or any folder of 12-lead WFDB records.
+    out
+        The table, `.csv` or `.csv.gz`; a task is one record.
+    records
+        Names of records; all by default.
+    hard
+        Records to which the network of `best` is fitted as well, to see how much of a low r is
+        due to artefacts; from `hard_records`.
+    jobs
+        Local processes, one thread each.
+    progress
+        Whether it is told how far the run is.
+    """
+    sources, code = list_sources(folder, records, tell=progress), code_digest(__name__)
+    tasks = [
+        Task(
+            source.path.stem,
+            key_of(code, [source], is_hard=source.name in hard),
+            partial(_describe, source, source.name in hard),
+            about=source.name,
+            labels={"record": source.name},
+            digits=EXACT,
+        )
+        for source in sources
+    ]
+    facts = {"options": {"hard": sorted(hard)}, "code": code}
+    how = {"jobs": jobs, "what": "records", "progress": progress}
+    return write_study(tasks, out, sources, digits=5, facts=facts, **how)
+
+
+def _describe(source: Source, is_hard: bool) -> dict[str, pd.DataFrame]:
+    prepared, predictions = prepare_record(source.read()), None
+    if is_hard:
+        from ecgnb.best import fit_predict_best
+
+        predictions = fit_predict_best(prepared)
+    return {"rows": describe_ceiling(prepared, predictions)}

@@ -1,12 +1,15 @@
 """`ecgnb run ...`: experiments on a folder of recordings."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ecgnb.console import BAD_USAGE, DATA_PROBLEM, AsJson, fail, names_in, tell
 from ecgnb.showing import for_terminal
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 run_app = typer.Typer(
     help="Run an experiment on a folder of recordings.",
@@ -14,6 +17,7 @@ run_app = typer.Typer(
     rich_markup_mode=None,
 )
 Data = Annotated[Path, typer.Option(help="folder of 12-lead WFDB records")]
+Both = Annotated[Path, typer.Option(help="folder that holds twadb and ptbdb")]
 Out = Annotated[Path, typer.Option(help="the table, .csv or .csv.gz")]
 Jobs = Annotated[int, typer.Option(min=1, help="local processes")]
 Names = Annotated[str, typer.Option(help="names, separated by commas")]
@@ -53,14 +57,29 @@ def reconstruction(
     done = run_reconstruction(
         data, out, methods=chosen, records=names, jobs=jobs, scheduler=scheduler
     )
-    table = done.by_method()
-    lines = [table.round(4).to_string(index=False), f"the table is {out}"]
-    tell(
-        {"table": out, "methods": table, "failed": done.failed}, "\n".join(lines), as_json=as_json
-    )
-    if done.failed:
-        for line in done.failed:
-            typer.echo(f"ecgnb: not done: {for_terminal(line)}", err=True)
+    _report(out, {"methods": done.by_method()}, done.failed, as_json=as_json)
+
+
+def _report(
+    out: Path,
+    shown: "dict[str, pd.DataFrame]",
+    failed: tuple[str, ...],
+    *,
+    as_json: bool,
+    digits: int = 4,
+) -> None:
+    """Tell what a run ended with; exit 1 if a part of it is missing."""
+    tables = [table.round(digits).to_string(index=False) for table in shown.values()]
+    lines = [*tables, f"the table is {out}"]
+    tell({"table": out, **shown, "failed": failed}, "\n".join(lines), as_json=as_json)
+    _exit_if(failed)
+
+
+def _exit_if(failed: tuple[str, ...]) -> None:
+    """Name what was not done, and exit 1 if there is any."""
+    for line in failed:
+        typer.echo(f"ecgnb: not done: {for_terminal(line)}", err=True)
+    if failed:
         raise typer.Exit(DATA_PROBLEM)
 
 
@@ -83,16 +102,15 @@ def multiverse(
     """
     from ecgnb.multiverse import run_multiverse
 
-    table = run_multiverse(data, out, records=names_in(records), jobs=jobs)
+    done = run_multiverse(data, out, records=names_in(records), jobs=jobs)
     chosen = ["model", "band", "scaling", "split", "window_s"]
-    means = table.groupby(chosen)[["mse", "r"]].mean()
-    text = f"{means.round(3).to_string()}\nthe table is {out}"
-    tell({"table": out, "members": means.reset_index()}, text, as_json=as_json)
+    means = done.table.groupby(chosen, as_index=False)[["mse", "r"]].mean()
+    _report(out, {"members": means}, done.failed, as_json=as_json, digits=3)
 
 
 @run_app.command()
-def population(data: Data, out: Out, as_json: AsJson = False) -> None:
-    """Reconstruct each record by fits on other people.
+def population(data: Data, out: Out, jobs: Jobs = 1, as_json: AsJson = False) -> None:
+    """Reconstruct each record by fits on other people. It resumes when interrupted.
 
     Example: ecgnb run population --data mirror --out population.csv.gz
     """
@@ -100,39 +118,121 @@ def population(data: Data, out: Out, as_json: AsJson = False) -> None:
     from ecgnb.population import run_population
 
     shown = ["method", "n_record", "r_mean", "r_low", "r_high", "r_lowest", "mse_mean"]
-    table = summarise(run_population(data, out))[shown]
-    text = f"{table.round(4).to_string(index=False)}\nthe table is {out}"
-    tell({"table": out, "methods": table}, text, as_json=as_json)
+    done = run_population(data, out, jobs=jobs)
+    _report(out, {"methods": summarise(done.table)[shown]}, done.failed, as_json=as_json)
 
 
 @run_app.command()
-def frank(data: Data, out: Out, as_json: AsJson = False) -> None:
+def heads(
+    data: Data,
+    out: Out,
+    records: Annotated[str, typer.Option(help="names with commas; by default the twelve")] = "",
+    seeds: Annotated[int, typer.Option(min=1, help="seeds of each fit")] = 5,
+    jobs: Jobs = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the paper's three heads on records of each origin. It resumes when interrupted.
+
+    Example: ecgnb run heads --data mirror --out heads.csv.gz --jobs 2
+    """
+    from ecgnb.runs import HEAD_RECORDS, run_heads
+
+    names = names_in(records) or HEAD_RECORDS
+    done = run_heads(data, out, records=names, n_seed=seeds, jobs=jobs)
+    _report(out, {"methods": done.by_method()}, done.failed, as_json=as_json)
+
+
+@run_app.command()
+def ceiling(
+    data: Data,
+    out: Out,
+    records: Names = "",
+    scores: Annotated[
+        str, typer.Option(help="table of run reconstruction: fit again where best is below 0.3")
+    ] = "",
+    jobs: Jobs = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how much of each lead all other leads know. It resumes when interrupted.
+
+    Example: ecgnb run ceiling --data mirror --out ceiling.csv --scores table.csv.gz
+    """
+    import pandas as pd
+
+    from ecgnb.ceiling import hard_records, run_ceiling
+
+    hard = hard_records(pd.read_csv(scores)) if scores else ()
+    names = names_in(records) or None
+    done = run_ceiling(data, out, records=names, hard=hard, jobs=jobs)
+    shown = ["floor_mse", "floor_r", "share_beyond"]
+    means = done.table.groupby("origin", as_index=False)[shown].mean()
+    _report(out, {"origins": means}, done.failed, as_json=as_json)
+
+
+@run_app.command()
+def expectation(
+    data: Data,
+    out: Out,
+    methods: Annotated[str, typer.Option(help="names, separated by commas")] = "neighbours,best",
+    records: Names = "",
+    jobs: Jobs = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Compare what personal models expect of themselves with what they achieve. It resumes.
+
+    Example: ecgnb run expectation --data mirror --out expectation.csv --methods neighbours
+    """
+    from ecgnb.expectation import run_expectation, summarise_expectation
+
+    chosen, names = names_in(methods), names_in(records) or None
+    done = run_expectation(data, out, methods=chosen, records=names, jobs=jobs)
+    means = summarise_expectation(done.table)
+    _report(out, {"methods": means}, done.failed, as_json=as_json)
+
+
+@run_app.command()
+def placement(data: Both, out: Out, jobs: Jobs = 1, as_json: AsJson = False) -> None:
+    """Measure how many misplaced leads are noticed, by what is usual in ptbdb. It resumes.
+
+    Example: ecgnb run placement --data mirror --out placement.csv
+    """
+    from ecgnb.inventory import run_placement
+
+    done = run_placement(data, out, jobs=jobs)
+    _report(out, {"misplacements": done.table}, done.failed, as_json=as_json)
+
+
+@run_app.command()
+def frank(data: Data, out: Out, jobs: Jobs = 1, as_json: AsJson = False) -> None:
     """Compare the Frank leads of ptbdb with those that two published matrices give.
 
     Example: ecgnb run frank --data mirror --out out/frank.csv
     """
-    from ecgnb.population import run_frank
+    from ecgnb.inventory import run_frank
 
-    means = run_frank(data, out).groupby(["method", "lead"])[["r", "rmse_mv"]].mean()
-    text = f"{means.round(3).to_string()}\nthe table is {out}"
-    tell({"table": out, "leads": means.reset_index()}, text, as_json=as_json)
+    done = run_frank(data, out, jobs=jobs)
+    means = done.table.groupby(["method", "lead"], as_index=False)[["r", "rmse_mv"]].mean()
+    _report(out, {"leads": means}, done.failed, as_json=as_json, digits=3)
 
 
 @run_app.command()
 def describe(
-    data: Annotated[Path, typer.Option(help="folder that holds twadb and ptbdb")],
+    data: Both,
     out: Annotated[Path, typer.Option(help="folder of the two tables")],
+    jobs: Jobs = 1,
     as_json: AsJson = False,
 ) -> None:
     """Describe every record by its waves, find those that both databases hold.
 
     Example: ecgnb run describe --data mirror --out results
     """
-    from ecgnb.description import write_description
+    from ecgnb.inventory import run_description
 
-    paths = write_description(data, out)
+    done = run_description(data, out, jobs=jobs)
+    paths = [out / f"{name}.csv" for name in done.tables]
     text = f"the tables are {paths[0]} and {paths[1]}"
-    tell({"tables": paths}, text, as_json=as_json)
+    tell({"tables": paths, "failed": done.failed}, text, as_json=as_json)
+    _exit_if(done.failed)
 
 
 @run_app.command()
@@ -154,7 +254,4 @@ def conditions(
     groups = done.tables["groups"]
     text = f"{groups.to_string(index=False)}\nthe tables are in {out}"
     tell({"folder": out, "groups": groups, "failed": done.failed}, text, as_json=as_json)
-    if done.failed:
-        for line in done.failed:
-            typer.echo(f"ecgnb: not done: {for_terminal(line)}", err=True)
-        raise typer.Exit(DATA_PROBLEM)
+    _exit_if(done.failed)

@@ -68,27 +68,6 @@ def find_records(folder: Path | str, database: str) -> list[Path]:
     return sorted(root.glob(DATABASES[database].pattern)) if root else []
 
 
-def record_paths(folder: Path | str, records: Sequence[str] | None = None) -> list[Path]:
-    """Return the headers that an experiment works on, refused if one asked for is not there.
-
-    That is every header below the folder; in a mirror that holds twadb the folders of the other
-    databases are left out.
-    """
-    folder = Path(folder)
-    paths = sorted(folder.rglob("*.hea"))
-    if find_records(folder / "twadb", "twadb"):
-        others = DATABASES.keys() - {"twadb"}
-        paths = [path for path in paths if path.relative_to(folder).parts[0] not in others]
-    if records is not None:
-        missing = sorted(set(records) - {path.stem for path in paths})
-        if missing:
-            raise FileNotFoundError(f"no record {', '.join(missing)} in the folder")
-        paths = [path for path in paths if path.stem in set(records)]
-    if not paths:
-        raise FileNotFoundError("no WFDB header (.hea) in the folder")
-    return paths
-
-
 def database_of(path: Path | str) -> str:
     """Return the database of the catalogue that a header belongs to, "" if that is not certain.
 
@@ -241,3 +220,62 @@ def _places_by_kind(
         if condition in (None, labels["condition"]):
             kinds.setdefault(kind, []).append((place, header.name))
     return list(kinds.values()), refused
+
+
+def holds_twadb(folder: Path | str) -> bool:
+    """Return whether a folder is a mirror with twadb in a folder of its own."""
+    return bool(find_records(Path(folder) / "twadb", "twadb"))
+
+
+def record_paths(folder: Path | str, records: Sequence[str] | None = None) -> list[Path]:
+    """Return the headers to work on: every one below the folder.
+
+    In a mirror that holds twadb the folders of the other databases are left out.
+
+    Parameters
+    ----------
+    folder
+        A mirror, a database, or any folder of WFDB records.
+    records
+        Names of records, as `name_records` tells them apart, or of their files; all by default.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none, or one asked for is not there.
+    """
+    folder = Path(folder)
+    paths = sorted(folder.rglob("*.hea"))
+    if holds_twadb(folder):
+        others = DATABASES.keys() - {"twadb"}
+        paths = [path for path in paths if path.relative_to(folder).parts[0] not in others]
+    if records is not None:
+        known = [{name, path.stem} for name, path in zip(name_records(paths), paths, strict=True)]
+        missing = sorted(set(records).difference(*known))
+        if missing:
+            raise FileNotFoundError(f"no record {', '.join(missing)} in the folder")
+        asked = zip(paths, known, strict=True)
+        paths = [path for path, names in asked if names & set(records)]
+    if not paths:
+        raise FileNotFoundError("no WFDB header (.hea) in the folder")
+    return paths
+
+
+def name_records(paths: Sequence[Path]) -> list[str]:
+    """Return a name for each header: its file's, with the folders that differ if others share it.
+
+    Examples
+    --------
+    >>> name_records([Path("a/p1/ecg.hea"), Path("a/p2/ecg.hea"), Path("a/rest.hea")])
+    ['p1/ecg', 'p2/ecg', 'rest']
+    """
+    folders: dict[str, list[Path]] = {}
+    for path in paths:
+        folders.setdefault(path.stem, []).append(path.parent)
+    shared = {name: os.path.commonpath(found) for name, found in folders.items()}
+    return [
+        (path.parent.relative_to(shared[path.stem]) / path.stem).as_posix()
+        if len(folders[path.stem]) > 1
+        else path.stem
+        for path in paths
+    ]

@@ -7,17 +7,14 @@ are described under one method, so differences between groups mean more than sin
 import itertools
 from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import signal as sps
 
 from ecgnb.beats import align_beats, average_beat, find_peaks, wave_masks
-from ecgnb.databases import load_database
 from ecgnb.labels import SYNTHETIC_SHARE
 from ecgnb.leads import FRANK_LEADS, LEADS, independent_signals, limb_lead_error
-from ecgnb.matching import match_records
 from ecgnb.preprocessing import fill_missing, filter_signals, resample_signals
 from ecgnb.record import Record
 
@@ -203,31 +200,3 @@ def compare_descriptions(recorded: pd.DataFrame, simulated: pd.DataFrame) -> pd.
     low, high = simulated[figures].quantile([0.1, 0.9]).to_numpy()
     table["spread"] = (high - low) / (table["high"] - table["low"])
     return table.rename_axis("figure").reset_index()
-
-
-def write_description(data: Path | str, folder: Path | str) -> tuple[Path, Path]:
-    """Return the paths of the two tables on real records that the book compares with.
-
-    `real_description.csv` holds `describe_records` of twadb and ptbdb, `shared_recordings.csv`
-    what `match_records` finds of twadb in ptbdb, four digits a figure.
-
-    Parameters
-    ----------
-    data
-        A folder that holds both databases.
-    folder
-        Where the tables go.
-    """
-    twadb, ptbdb = (load_database(data, name).records for name in ("twadb", "ptbdb"))
-    if not twadb + ptbdb:
-        raise FileNotFoundError(f"no record of twadb or ptbdb in {data}")
-    tables = {
-        "real_description": describe_records(twadb + ptbdb),
-        "shared_recordings": match_records(twadb, ptbdb).sort_values("correlation"),
-    }
-    paths = [Path(folder) / f"{name}.csv" for name in tables]
-    for path, table in zip(paths, tables.values(), strict=True):
-        partial = path.with_suffix(".partial")
-        table.to_csv(partial, index=False, float_format="%.4g")
-        partial.replace(path)
-    return paths[0], paths[1]

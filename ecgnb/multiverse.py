@@ -7,27 +7,25 @@ because published work makes them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
 import torch
 
 from ecgnb.cache import prepare_file
-from ecgnb.databases import database_of, record_paths
 from ecgnb.leads import LEADS
 from ecgnb.linear import fit_least_squares
 from ecgnb.metrics import score_pairs
 from ecgnb.networks import CnnOptions, StackedCnn, fit_windows
 from ecgnb.paper import PAPER
 from ecgnb.preprocessing import Prepared
-from ecgnb.progress import follow
-from ecgnb.runs import locked
+from ecgnb.runner import Outcome, Task, store_of, write_study
+from ecgnb.sources import Source, key_of, list_sources
 from ecgnb.splits import PreprocessingOptions, make_windows
-from ecgnb.tasks import is_whole, read_table, write_table
-from ecgnb.workers import one_thread
+from ecgnb.tasks import code_digest
 
 MODELS = ("line", "line_through_origin", "cnn_1d", "cnn_2d", "cnn_2d_separable")
 BANDS = {"0.5-40 Hz": (0.5, 40.0), "unfiltered": (None, None)}
@@ -161,42 +159,44 @@ def run_multiverse(
     members: Sequence[Member] | None = None,
     jobs: int = 1,
     n_step: int = 400,
-) -> pd.DataFrame:
+    progress: bool = True,
+) -> Outcome:
     """Return a row per member and record with mean MSE and r, also written to `out` (CSV).
 
-    Each member of each record is a task with a file of its own in `<out>.tasks`; whole ones are
-    not computed again.
+    Each member of each record is a task whose result is kept in `<out>.tasks`.
     """
-    out, members = Path(out), list(members or family())
-    store = out.with_name(out.name + ".tasks")
-    calls = [
-        joblib.delayed(_run_task)(path, member, store, n_step)
-        for path in record_paths(folder, records)
-        for member in members
+    sources, store = list_sources(folder, records, tell=progress), store_of(out).resolve()
+    code = code_digest(__name__)
+    tasks = [
+        Task(
+            f"{source.path.stem}--{member.name}",
+            key_of(code, [source], member=member, n_step=n_step),
+            partial(_score_member, source, member, store / "prepared", n_step),
+            about=f"{source.name}, {member.name}",
+            labels={"record": source.name},
+        )
+        for source in sources
+        for member in members or family()
     ]
-    with locked(store):
-        done = joblib.Parallel(n_jobs=jobs, return_as="generator")(calls)
-        table = pd.concat(follow(done, len(calls), "members"), ignore_index=True)
-    write_table(out, table)
-    return table
+    facts = {"options": {"n_step": n_step}, "code": code}
+    how = {"jobs": jobs, "what": "members", "progress": progress}
+    return write_study(tasks, out, sources, facts=facts, **how)
 
 
-def _run_task(path: Path, member: Member, store: Path, n_step: int) -> pd.DataFrame:
-    """Return the row of one member and record, from its file if that is whole."""
-    file = store / f"{path.stem}--{member.name}.csv"
-    if not is_whole(file):
-        one_thread()
-        low_hz, high_hz = BANDS[member.band]
-        scope = "record" if member.scaling == "record" else "lead"
-        options = PreprocessingOptions(low_hz=low_hz, high_hz=high_hz, scaling=scope)
-        prepared = prepare_file(path, database_of(path), store / "prepared", options)
-        scores = run_member(prepared, member, n_step=n_step)
-        row = {"record": path.stem, "origin": prepared.record.origin}
-        row |= {field.name: getattr(member, field.name) for field in fields(member)}
-        row |= {"mse": scores["mse"].mean(), "r": scores["r"].mean()}
-        row |= {"lowest_r": scores["r"].min(), "highest_mse": scores["mse"].max()}
-        write_table(file, pd.DataFrame([row]))
-    return read_table(file)
+def _score_member(
+    source: Source, member: Member, folder: Path, n_step: int
+) -> dict[str, pd.DataFrame]:
+    """Return the row of one member and record; prepared records are kept in a folder."""
+    low_hz, high_hz = BANDS[member.band]
+    scope = "record" if member.scaling == "record" else "lead"
+    options = PreprocessingOptions(low_hz=low_hz, high_hz=high_hz, scaling=scope)
+    prepared = prepare_file(source.path, source.database, folder, options)
+    scores = run_member(prepared, member, n_step=n_step)
+    row = {"record": source.name, "origin": prepared.record.origin}
+    row |= {field.name: getattr(member, field.name) for field in fields(member)}
+    row |= {"mse": scores["mse"].mean(), "r": scores["r"].mean()}
+    row |= {"lowest_r": scores["r"].min(), "highest_mse": scores["mse"].max()}
+    return {"rows": pd.DataFrame([row])}
 
 
 def summarise_members(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,9 +1,7 @@
 """A personal model as two files, arrays and a card; written whole, read without pickle."""
 
-import hashlib
 import json
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,11 @@ from ecgnb.personal import CAUTION, FITS, PersonalModel
 from ecgnb.preprocessing import Scaling
 from ecgnb.showing import for_header
 from ecgnb.splits import PreprocessingOptions
-from ecgnb.tasks import write_bytes
+from ecgnb.tasks import sha256_of, versions, write_bytes
 
 FORMAT, FORMAT_VERSION = "ecgnb personal model", 1
 _MAX_CARD_BYTES = 5_000_000
 _MAX_ARRAY_BYTES = 500_000_000
-_PACKAGES = ("ecgnb", "numpy", "scipy", "torch")
 
 
 class ModelFileError(Exception):
@@ -47,13 +44,13 @@ def save_personal(model: PersonalModel, path: Path | str) -> Path:
         "held_back_s": model.held_back_s,
         "warnings": list(model.warnings),
         "caution": CAUTION,
-        "versions": {name: version(name) for name in _PACKAGES},
+        "versions": versions(),
         "known": pack(model.known, packed),
         "scaling": [pack(np.array(part), packed) for part in scaling],
         "model": pack(model.model, packed),
     }
     content = save_arrays(packed.arrays)
-    card["arrays_sha256"] = hashlib.sha256(content).hexdigest()
+    card["arrays_sha256"] = sha256_of(content)
     card["card_sha256"] = _card_sum(card)
     write_bytes(arrays_path, content)
     return write_bytes(card_path, (json.dumps(card, indent=1) + "\n").encode())
@@ -67,7 +64,7 @@ def _files(path: Path | str) -> tuple[Path, Path]:
 
 def _card_sum(card: dict[str, Any]) -> str:
     rest = {key: value for key, value in card.items() if key != "card_sha256"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+    return sha256_of(json.dumps(rest, sort_keys=True).encode())
 
 
 def _refused(path: Path, what: str) -> ModelFileError:
@@ -103,7 +100,7 @@ def load_personal(path: Path | str) -> PersonalModel:
     if card.get("card_sha256") != _card_sum(card):
         raise _refused(card_path, "its checksum is wrong: it was changed")
     content = _read(arrays_path, _MAX_ARRAY_BYTES)
-    if hashlib.sha256(content).hexdigest() != card["arrays_sha256"]:
+    if sha256_of(content) != card["arrays_sha256"]:
         raise _refused(arrays_path, "its checksum is wrong: it is cut or was changed")
     try:
         return _from_card(card, load_arrays(content))

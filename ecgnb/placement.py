@@ -18,7 +18,7 @@ from ecgnb.leads import INDEPENDENT_LEADS, LIMB_LEADS, derive_leads, independent
 from ecgnb.record import Record
 from ecgnb.usable import course
 
-FACTOR = 1.3  # chosen on 99 recorded ECGs: see benchmarks/placement.py for what it finds
+FACTOR = 1.3  # chosen on 99 recorded ECGs: see `ecgnb run placement` for what it finds
 IDENTITY_SHARE = 0.3
 _RIDGE = 0.002
 _TABLE = "lead_covariance.csv"

@@ -4,23 +4,24 @@ The sums over time that a lagged fit needs simply add up over records, so that l
 out means subtracting that person's sums: every fit costs one small solve.
 """
 
-from collections.abc import Iterator, Sequence
-from functools import reduce
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
 from operator import add
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ecgnb.databases import find_records, load_record, read_records, record_paths
-from ecgnb.leads import DOWER_INVERSE, KORS, LEADS, frank_from_leads
+from ecgnb.leads import LEADS
 from ecgnb.linear import Moments, lag_moments, solve_ridge
 from ecgnb.metrics import score_pairs
-from ecgnb.preprocessing import Prepared, fill_missing, filter_signals, prepare_record
-from ecgnb.progress import follow
-from ecgnb.record import Record
+from ecgnb.preprocessing import Prepared, prepare_record
+from ecgnb.record import RecordError
+from ecgnb.runner import EXACT, Outcome, Task, write_study
+from ecgnb.sources import Source, key_of, list_sources
 from ecgnb.splits import PreprocessingOptions
-from ecgnb.tasks import write_table
+from ecgnb.tasks import code_digest
 from ecgnb.templates import fit_average_beat
 
 REACHES_S = {"population_line": 0.0, "population_ridge": 0.1}
@@ -50,66 +51,112 @@ def predict_left_out(prepared: Prepared, others: list[PairOfParts]) -> np.ndarra
     return np.stack([m.predict(prepared.test[i]) for i, m in enumerate(models)])
 
 
-def score_population(records: Sequence[Prepared]) -> Iterator[pd.DataFrame]:
-    """Yield the scores of each record by models of all records of other people.
+@dataclass(frozen=True)
+class Population:
+    """Records ready for a model, whom each shows, and their moments by method."""
+
+    records: Sequence[Prepared]
+    people: Sequence[object]
+    moments: dict[str, list[list[PairOfParts]]]
+
+    @classmethod
+    def of(cls, records: Sequence[Prepared]) -> "Population":
+        """Return the population of some records; one without a patient is a person by itself."""
+        people = [
+            (one.record.database, one.record.patient) if one.record.patient else number
+            for number, one in enumerate(records)
+        ]
+        moments = {
+            method: [part_moments(one, reach_s) for one in records]
+            for method, reach_s in REACHES_S.items()
+        }
+        return cls(records, people, moments)
+
+    def others(self, index: int) -> list[int]:
+        """Return the records of other people.
+
+        Raises
+        ------
+        ValueError
+            If there is nobody else.
+        """
+        found = [i for i, person in enumerate(self.people) if person != self.people[index]]
+        if not found:
+            raise ValueError("there is no other person to learn from: give records of two or more")
+        return found
+
+
+def score_left_out(population: Population, index: int) -> pd.DataFrame:
+    """Return the scores of one record by models of all records of other people.
 
     Records of one person, as far as known, are never on both sides. All are scaled by their own
     training part, so that only shape is carried over.
     """
-    people = np.array([one.record.patient or one.record.name for one in records])
-    moments = {
-        method: [part_moments(one, reach_s) for one in records]
-        for method, reach_s in REACHES_S.items()
-    }
-    for one, person in zip(follow(records, len(records), "records"), people, strict=True):
-        beat = np.stack(
-            [fit_average_beat(one, lead).predict(one.test[lead]) for lead in range(len(LEADS))]
-        )
-        for method, each in moments.items():
-            others = total([each[index] for index in np.flatnonzero(people != person)])
-            predictions = predict_left_out(one, others)
-            scores = score_pairs(one.test, predictions, one.scaling, average_beat=beat)
-            labels = {"record": one.record.name, "origin": one.record.origin, "method": method}
-            yield scores.assign(database=one.record.database, **labels)
+    one, known = population.records[index], population.others(index)
+    beat = np.stack(
+        [fit_average_beat(one, lead).predict(one.test[lead]) for lead in range(len(LEADS))]
+    )
+    tables = []
+    for method, each in population.moments.items():
+        predictions = predict_left_out(one, total([each[number] for number in known]))
+        scores = score_pairs(one.test, predictions, one.scaling, average_beat=beat)
+        labels = {"record": one.record.name, "origin": one.record.origin, "method": method}
+        tables.append(scores.assign(database=one.record.database, **labels))
+    return pd.concat(tables, ignore_index=True)
 
 
 def run_population(
-    folder: Path | str, out: Path | str, *, options: PreprocessingOptions | None = None
-) -> pd.DataFrame:
-    """Return the table of all records of a folder, also written to `out` (.csv.gz)."""
-    records = [prepare_record(load_record(path), options) for path in record_paths(folder, None)]
-    table = pd.concat(score_population(records), ignore_index=True)
-    write_table(Path(out), table, digits=5)
-    return table
+    folder: Path | str,
+    out: Path | str,
+    *,
+    options: PreprocessingOptions | None = None,
+    jobs: int = 1,
+    progress: bool = True,
+) -> Outcome:
+    """Return the table of all records of a folder, also written to `out` (.csv.gz).
 
-
-def score_frank(record: Record) -> pd.DataFrame:
-    """Return how well two published matrices give the recorded Frank leads, a row for each lead.
-
-    Inverse Dower (Edenbrandt and Pahlm 1988) and Kors (Kors et al. 1990) were both fitted on
-    other people. Signals are filtered 0.5-40 Hz; `rmse_mv` in mV.
+    A record is a task, whose result depends on the bytes of all. Each process prepares all records
+    once, if a task is left to do.
     """
-    leads, frank = (
-        filter_signals(fill_missing(part), record.sampling_rate)
-        for part in (record.signals, record.frank)
-    )
-    rows = []
-    for name, matrix in (("inverse Dower", DOWER_INVERSE), ("Kors", KORS)):
-        for lead, guess, truth in zip("XYZ", frank_from_leads(leads, matrix), frank, strict=True):
-            r = float(np.corrcoef(guess, truth)[0, 1])
-            rmse_mv = float(np.sqrt(np.square(guess - truth).mean()))
-            rows.append((record.name, record.patient, name, lead, r, rmse_mv))
-    return pd.DataFrame(rows, columns=["record", "patient", "method", "lead", "r", "rmse_mv"])
-
-
-def run_frank(folder: Path | str, out: Path | str) -> pd.DataFrame:
-    """Return `score_frank` of all records of ptbdb with Frank leads, also written to `out`."""
-    read = (one for one in read_records(find_records(folder, "ptbdb"), "ptbdb"))
-    scored = [
-        score_frank(one) for one in read if isinstance(one, Record) and one.frank is not None
+    options, code = options or PreprocessingOptions(), code_digest(__name__)
+    sources = list_sources(folder, tell=progress)
+    needs = [partial(_prepare_people, tuple(sources), options) for _ in range(jobs)]
+    tasks = [
+        Task(
+            source.path.stem,
+            key_of(code, [source, *sources], preprocessing=options),
+            partial(_score_source, number),
+            needs=needs[number % jobs],
+            about=source.name,
+            labels={"record": source.name},
+            digits=EXACT,
+        )
+        for number, source in enumerate(sources)
     ]
-    if not scored:
-        raise FileNotFoundError("no record of ptbdb with Frank leads in the folder")
-    table = pd.concat(scored, ignore_index=True)
-    table.to_csv(out, index=False, float_format="%.4g")
-    return table
+    facts, how = {"options": options, "code": code}, {"jobs": jobs, "progress": progress}
+    return write_study(tasks, out, sources, digits=5, facts=facts, **how)
+
+
+def _prepare_people(
+    sources: Sequence[Source], options: PreprocessingOptions
+) -> tuple[Population, dict[int, int | Exception]]:
+    """Return who can be used, and for each record its place among them or why it has none."""
+    records, places = [], {}
+    for number, source in enumerate(sources):
+        try:
+            prepared = prepare_record(source.read(), options)
+        except (RecordError, ValueError) as error:
+            places[number] = error
+            continue
+        places[number] = len(records)
+        records.append(prepared)
+    return Population.of(records), places
+
+
+def _score_source(
+    number: int, given: tuple[Population, dict[int, int | Exception]]
+) -> dict[str, pd.DataFrame]:
+    population, places = given
+    if isinstance(places[number], Exception):
+        raise places[number]
+    return {"rows": score_left_out(population, places[number])}

@@ -5,7 +5,6 @@ import inspect
 import json
 import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +18,8 @@ from ecgnb.metrics import Estimate
 from ecgnb.preprocessing import Prepared
 from ecgnb.profiles import PROFILES, Profile
 from ecgnb.record import Record
+from ecgnb.runner import one_thread
 from ecgnb.simulate import write_cohort
-from ecgnb.workers import one_thread
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = (
@@ -39,7 +38,6 @@ CHAPTERS = (
     "scorecard",
     "colophon",
 )
-_PACKAGES = ("ecgnb", "numpy", "scipy", "pandas", "torch", "wfdb", "sleepecg", "captum")
 
 
 def label_of(data: str | Path | None) -> str:
@@ -225,5 +223,5 @@ def show_text(text: str) -> None:
 def versions() -> pd.DataFrame:
     """Return the versions of Python and of the packages that compute."""
     rows = [("python", platform.python_version())]
-    rows += [(name, version(name)) for name in _PACKAGES]
+    rows += tasks.versions().items()
     return pd.DataFrame(rows, columns=["package", "version"])

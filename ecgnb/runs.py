@@ -1,42 +1,31 @@
 """Run the reconstruction experiment: a record with a method and seed is a task that can resume."""
 
-import contextlib
-import fcntl
-import hashlib
-import json
-import platform
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
-from ecgnb.databases import load_record, record_paths
 from ecgnb.experiments import METHODS, score_method
 from ecgnb.metrics import SCORES, bootstrap_mean
 from ecgnb.preprocessing import Prepared, prepare_record
-from ecgnb.record import RecordError
+from ecgnb.runner import Results, Task, finished, store_of
+from ecgnb.sources import Source, key_of, list_sources
 from ecgnb.splits import PreprocessingOptions
-from ecgnb.tasks import (
-    failure_of,
-    forget_failure,
-    is_whole,
-    read_table,
-    record_failure,
-    write_bytes,
-    write_chunks,
-    write_table,
-)
-from ecgnb.workers import one_thread, run_all
+from ecgnb.tasks import code_digest, file_beside, write_chunks, write_manifest
 
 MEAN_COLUMNS = ("record", "origin", "method", "seed", "r", "r_lowest", "mse", "cpu_s", "wall_s")
 METHOD_COLUMNS = ("method", "n_record", "r_mean", "r_low", "r_high", "r_lowest", "mse_mean")
-_PACKAGES = ("ecgnb", "numpy", "scipy", "torch", "wfdb", "sleepecg")
+HEADS = ("cnn_1d", "cnn_2d", "cnn_2d_separable")
+# Chosen before anything was fitted: four of each origin.
+HEAD_RECORDS = ("twa06", "twa28", "twa52", "twa78", "twa11", "twa38", "twa48", "twa66")
+HEAD_RECORDS += ("twa12", "twa24", "twa44", "twa58")
+_CODE = (__name__, "ecgnb.networks", "ecgnb.best")  # the last two are imported by computed names
+
+Given = tuple[Prepared, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -75,10 +64,11 @@ def run_reconstruction(
 ) -> RunSummary:
     """Write the main table of the experiment to `out`, with costs and manifest; return a summary.
 
-    A task is one record with one method and seed, all 12 input leads together. Each writes its
-    own file in `<out>.tasks`; a whole one is never computed again, so an interrupted run goes on
-    where it stopped and ends with the same table. A task that fails leaves its exception beside.
-    Task by task is appended to the table: memory does not grow with the number of records.
+    A task is one record with one method and seed, all 12 input leads together. Its results are
+    kept in `<out>.tasks` under a key of options, input and code, so an interrupted run goes on
+    where it stopped and ends with the same table, and nothing is answered with what was computed
+    for something else. Task by task is appended to the table: memory does not grow with the
+    number of records.
 
     Parameters
     ----------
@@ -95,29 +85,35 @@ def run_reconstruction(
     scheduler
         Address of a Dask scheduler whose workers are used instead; they must see both folders.
     """
-    out, paths = Path(out), record_paths(folder, records)
-    methods = known_methods(methods)
-    store = out.with_name(out.name + ".tasks")
+    out, methods, seeds = Path(out), known_methods(methods), tuple(int(seed) for seed in seeds)
     options = options or PreprocessingOptions()
-    calls = [
-        joblib.delayed(_run_record)(
-            path.resolve(), tuple(methods), tuple(seeds), options, store.resolve()
-        )
-        for path in paths
+    sources = list_sources(folder, records, tell=progress)
+    tasks = [
+        _plan(source, method, seed, options=options, needs=needs)
+        for source in sources
+        for needs in [partial(_prepare, source, options)]
+        for method in methods
+        for seed in seeds
     ]
-    with locked(store):
-        run_all(calls, store, jobs=jobs, scheduler=scheduler, progress=progress)
-        for partial in store.glob(".partial-*"):  # left by processes that were killed
-            partial.unlink(missing_ok=True)
-        tasks = {
-            task_file(store, path, method, seed): (path.stem, method, seed)
-            for path in paths
-            for method in methods
-            for seed in seeds
-        }
-        summary = _write_tables(out, tasks)
-        _write_manifest(out, summary.means, options, paths)
+    how = {"jobs": jobs, "scheduler": scheduler, "what": "records", "progress": progress}
+    with finished(tasks, store_of(out), **how) as results:
+        summary = _write_tables(out, results)
+        _write_manifest(out, summary, results, sources=sources, options=options)
     return summary
+
+
+def run_heads(
+    folder: Path | str,
+    out: Path | str,
+    *,
+    records: Sequence[str] = HEAD_RECORDS,
+    n_seed: int = 5,
+    jobs: int = 1,
+) -> RunSummary:
+    """Return and write what `run_reconstruction` gives for the paper's three heads and seeds."""
+    return run_reconstruction(
+        folder, out, methods=HEADS, records=records, seeds=range(n_seed), jobs=jobs
+    )
 
 
 def known_methods(methods: Sequence[str]) -> tuple[str, ...]:
@@ -128,105 +124,53 @@ def known_methods(methods: Sequence[str]) -> tuple[str, ...]:
     return tuple(methods)
 
 
-def task_file(store: Path, path: Path, method: str, seed: int) -> Path:
-    """Return where the scores of one record, method and seed are kept."""
-    return store / f"{path.stem}--{method}--{seed}.csv"
-
-
-@contextlib.contextmanager
-def locked(store: Path) -> Iterator[None]:
-    """Keep a folder of tasks to one run; the lock goes with the process, however it ends.
-
-    Raises
-    ------
-    RuntimeError
-        If another run works in the folder.
-    """
-    store.mkdir(parents=True, exist_ok=True)
-    with (store / ".lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RuntimeError(
-                f"another run works in {store.name}; wait for it or choose another --out"
-            ) from None
-        yield
-
-
-def _run_record(
-    path: Path,
-    methods: tuple[str, ...],
-    seeds: tuple[int, ...],
+def _plan(
+    source: Source,
+    method: str,
+    seed: int,
+    *,
     options: PreprocessingOptions,
-    store: Path,
-) -> None:
-    """Run what is not done yet for one record."""
-    wanted = {
-        task_file(store, path, method, seed): (method, seed)
-        for method in methods
-        for seed in seeds
-    }
-    open_tasks = {file: task for file, task in wanted.items() if not is_done(file)}
-    if not open_tasks:
-        return
-    one_thread()
-    with threadpool_limits(1):
-        try:
-            prepared = prepare_record(load_record(path), options)
-            beat = METHODS["average_beat"].fit_predict(prepared, 0)
-        except (RecordError, ValueError, OSError) as error:
-            for file in open_tasks:
-                record_failure(file, error)
-            return
-        for file, (method, seed) in open_tasks.items():
-            _run_task(file, prepared, method, seed, beat)
+    needs: Callable[[], Given],
+) -> Task:
+    """Return the task of one record, method and seed."""
+    return Task(
+        f"{source.path.stem}--{method}--{seed}",
+        key_of(code_digest(*_CODE), [source], method=method, seed=seed, preprocessing=options),
+        partial(_score, method, seed),
+        kinds=("scores",),
+        needs=needs,
+        about=source.name,
+        labels={"record": source.name},
+    )
 
 
-def _run_task(file: Path, prepared: Prepared, method: str, seed: int, beat: np.ndarray) -> None:
-    """Write the scores and the costs of one method, or why there are none."""
-    try:
-        scores, _, costs = score_method(prepared, method, seed=seed, average_beat=beat)
-    except Exception as error:
-        record_failure(file, error)
-        return
-    write_table(cost_file(file), costs)
-    write_table(file, scores)
-    forget_failure(file)
+def _prepare(source: Source, options: PreprocessingOptions) -> Given:
+    """Return a record ready for a model, and its prediction by the average beat."""
+    prepared = prepare_record(source.read(), options)
+    return prepared, METHODS["average_beat"].fit_predict(prepared, 0)
 
 
-def is_done(file: Path) -> bool:
-    """Return whether scores and costs of a task are there and whole."""
-    return is_whole(file) and is_whole(cost_file(file))
+def _score(method: str, seed: int, given: Given) -> dict[str, pd.DataFrame]:
+    """Return the scores and the costs of one method."""
+    prepared, beat = given
+    scores, _, costs = score_method(prepared, method, seed=seed, average_beat=beat)
+    return {"scores": scores, "cost": costs}
 
 
-def cost_file(file: Path) -> Path:
-    """Return where the costs of a task are kept."""
-    return file.with_suffix(".cost.csv")
-
-
-def _write_tables(out: Path, tasks: Mapping[Path, tuple[str, str, int]]) -> RunSummary:
+def _write_tables(out: Path, results: Results) -> RunSummary:
     """Write scores and costs, one finished task after the other, and return their summary."""
-    done = [file for file in tasks if is_done(file)]
-    failed = {}
-    for file in tasks.keys() - set(done):
-        record = tasks[file][0]
-        reason = failure_of(file).removeprefix(f"ecgnb.record.RecordError: {record}: ")
-        failed[record] = f"{record}: {reason}"
-    if not done:
-        raise RuntimeError(f"no task finished; the first reason: {min(failed.values())}")
-    means, costs = [], []
+    done, means, costs = results.done, [], []
 
     def scores() -> Iterator[bytes]:
-        for file in done:
-            table = read_table(file).astype(dict.fromkeys(SCORES, float))
-            record, method, seed = tasks[file]
-            facts = (record, table["origin"][0], method, seed)
+        for task in done:
+            table = results.read(task, "scores").astype(dict.fromkeys(SCORES, float))
+            facts = table.iloc[0][["record", "origin", "method", "seed"]].tolist()
             means.append((*facts, table["r"].mean(), table["r"].min(), table["mse"].mean()))
             yield as_csv(table, header=len(means) == 1, digits=5)
 
     def all_costs() -> Iterator[bytes]:
-        for file in done:
-            table = read_table(cost_file(file)).astype({"cpu_s": float, "wall_s": float})
+        for task in done:
+            table = results.read(task, "cost").astype({"cpu_s": float, "wall_s": float})
             costs.append((table["cpu_s"].sum(), table["wall_s"].sum()))
             yield as_csv(table, header=len(costs) == 1, digits=4)
 
@@ -234,8 +178,7 @@ def _write_tables(out: Path, tasks: Mapping[Path, tuple[str, str, int]]) -> RunS
     write_chunks(out, pack(scores()))
     write_chunks(cost_table(out), pack(all_costs()))
     rows = [(*mean, *cost) for mean, cost in zip(means, costs, strict=True)]
-    table = pd.DataFrame(rows, columns=list(MEAN_COLUMNS))
-    return RunSummary(table, tuple(failed[record] for record in sorted(failed)))
+    return RunSummary(pd.DataFrame(rows, columns=list(MEAN_COLUMNS)), results.failed)
 
 
 def as_csv(table: pd.DataFrame, *, header: bool, digits: int) -> bytes:
@@ -245,12 +188,7 @@ def as_csv(table: pd.DataFrame, *, header: bool, digits: int) -> bytes:
 
 def cost_table(out: Path) -> Path:
     """Return where the costs of a table are kept, compressed if it is."""
-    return _beside(out, "_cost.csv.gz" if out.suffix == ".gz" else "_cost.csv")
-
-
-def _beside(out: Path, ending: str) -> Path:
-    """Return the path of a file that goes with the table."""
-    return out.with_name(out.name.removesuffix(".gz").removesuffix(".csv") + ending)
+    return file_beside(out, "_cost.csv.gz" if out.suffix == ".gz" else "_cost.csv")
 
 
 def compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -262,24 +200,21 @@ def compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _write_manifest(
-    out: Path, means: pd.DataFrame, options: PreprocessingOptions, paths: list[Path]
+    out: Path,
+    summary: RunSummary,
+    results: Results,
+    *,
+    sources: Sequence[Source],
+    options: PreprocessingOptions,
 ) -> None:
     """Write what went into a table: options, checksums, costs and versions."""
-    sums = means.groupby("method", sort=False)[["cpu_s", "wall_s"]].sum().round(1)
-    manifest = {
-        "options": asdict(options),
+    means = summary.means
+    facts = {
+        "options": options,
         "methods": means["method"].unique().tolist(),
         "seeds": sorted({int(seed) for seed in means["seed"]}),
-        "records": {path.stem: _header_digest(path) for path in paths},
         "n_record": int(means["record"].nunique()),
-        **sums.to_dict(),
-        "versions": {name: version(name) for name in _PACKAGES},
-        "python": platform.python_version(),
+        "code": code_digest(*_CODE),
+        **means.groupby("method", sort=False)[["cpu_s", "wall_s"]].sum().round(1).to_dict(),
     }
-    content = (json.dumps(manifest, indent=1) + "\n").encode()
-    write_bytes(_beside(out, "_manifest.json"), content)
-
-
-def _header_digest(path: Path) -> str:
-    """Return the SHA-256 of a header, which holds the checksums of the samples."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    write_manifest(file_beside(out, "_manifest.json"), results.facts(sources, **facts))

@@ -3,11 +3,9 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from ecgnb.diagnoses import CONDITIONS, HEALTHY
 from ecgnb.experiments import METHODS
@@ -16,8 +14,6 @@ from ecgnb.networks import CnnOptions, fit_cnn, predict_windows
 from ecgnb.preprocessing import prepare_record
 from ecgnb.record import Record
 from ecgnb.shares import permutation_p
-from ecgnb.tasks import forget_failure, is_whole, record_failure, write_table
-from ecgnb.workers import one_thread
 
 SCORES = ("r", "mse", "rmse_mv", "r2_beyond_average_beat")
 _SHORTEST_S, _LONGEST_S = 60.0, 115.0
@@ -42,30 +38,12 @@ def choose_records(records: Sequence[Record]) -> list[Record]:
     return [record for side in sides for record in side[:count]]
 
 
-def score_symptoms(record: Record, store: Path, *, seed: int = 0) -> None:
-    """Write the scores of one record by the closed form and by the paper's CNN, if not there.
-
-    One row per method: means over the pairs of an input lead and another independent lead.
-    """
-    file = store / f"symptoms--{record.name}.csv"
-    if is_whole(file):
-        return
-    one_thread()
-    try:
-        with threadpool_limits(1):
-            table = personal_scores(record, seed=seed)
-    except Exception as error:
-        record_failure(file, error)
-        return
-    write_table(file, table)
-    forget_failure(file)
-
-
 def personal_scores(record: Record, *, n_step: int = _N_STEP, seed: int = 0) -> pd.DataFrame:
     """Return the mean scores of personal models of one record, a row per method.
 
-    The record is cut to 115 s, so that none has more to learn from. `average_beat_ridge` is the
-    closed form, `cnn_2d` the paper's network with its 2-D head.
+    Means over the pairs of an input lead and another independent lead. The record is cut to
+    115 s, so that none has more to learn from. `average_beat_ridge` is the closed form, `cnn_2d`
+    the paper's network with its 2-D head.
     """
     started = time.process_time()
     n_time = round(_LONGEST_S * record.sampling_rate)

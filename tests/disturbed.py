@@ -34,7 +34,7 @@ def wait_for_tasks(out, count, process):
     store = out.with_name(out.name + ".tasks")
     done = -1
     while process.poll() is None and done < count:
-        done = sum(not path.name.endswith(".cost.csv") for path in store.glob("*.csv"))
+        done = len(list(store.glob("*.scores.csv")))
         time.sleep(0.002)
 
 

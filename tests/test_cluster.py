@@ -15,10 +15,10 @@ import pandas as pd
 import pytest
 from disturbed import METHODS, ended, finish, start, wait_for_tasks
 
-from ecgnb import workers
+from ecgnb import runner
 from ecgnb.experiments import CLOSED_FORMS
+from ecgnb.runner import ClusterError
 from ecgnb.simulate import write_cohort
-from ecgnb.workers import ClusterError
 
 pytest.importorskip("distributed")
 DASK = [sys.executable, "-m", "dask"]
@@ -100,7 +100,7 @@ def test_a_cluster_gives_the_same_table_and_survives_a_killed_worker(
     assert out.read_bytes() == undisturbed
     calls = [joblib.delayed(os.getpid)()]
     with pytest.raises(ClusterError, match=r"does not see .*absent"):
-        workers.run_all(calls, tmp_path / "absent", scheduler=cluster.address)
+        runner.run_all(calls, tmp_path / "absent", scheduler=cluster.address)
 
 
 def test_a_scheduler_that_is_restarted_costs_no_result(cohort, undisturbed, cluster, tmp_path):
@@ -121,11 +121,11 @@ def test_a_scheduler_that_is_restarted_costs_no_result(cohort, undisturbed, clus
 
 
 def test_a_cluster_that_is_not_there_is_named(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr(workers, "CONNECT_S", 0.5)
+    monkeypatch.setattr(runner, "CONNECT_S", 0.5)
     with pytest.raises(ClusterError, match=f"no Dask scheduler answers at {cluster.address}"):
-        workers.run_all([], tmp_path, scheduler=cluster.address)
+        runner.run_all([], tmp_path, scheduler=cluster.address)
     with pytest.raises(ClusterError, match="no Dask scheduler answers at nonsense"):
-        workers.run_all([], tmp_path, scheduler="nonsense://")
+        runner.run_all([], tmp_path, scheduler="nonsense://")
 
 
 def test_the_slurm_script_runs_what_a_cluster_runs(cohort, undisturbed, tmp_path):

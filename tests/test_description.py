@@ -23,8 +23,8 @@ from ecgnb.description import (
     list_records,
     singular_shares,
     summarise_origins,
-    write_description,
 )
+from ecgnb.inventory import run_description
 from ecgnb.labels import TWADB_FROM_PTBDB
 from ecgnb.leads import derive_leads
 from ecgnb.matching import match_records, name_known
@@ -75,11 +75,13 @@ def test_a_description_has_one_row_a_record_with_its_intervals(healthy, table):
 
 def test_both_tables_on_a_mirror_are_written(tmp_path):
     data = write_cohort(tmp_path / "c", n_twadb=2, n_patient=1, duration_s=15, ptbdb_duration_s=12)
-    (tmp_path / "out").mkdir()
-    described, shared = write_description(data, tmp_path / "out")
-    assert len(pd.read_csv(described)) == 18
-    assert list(pd.read_csv(shared)["record"].sort_values()) == ["twa01", "twa02"]
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {described.name, shared.name}
+    run_description(data, tmp_path / "out", progress=False)
+    described, shared = (
+        pd.read_csv(tmp_path / "out" / f"{name}.csv")
+        for name in ("real_description", "shared_recordings")
+    )
+    assert len(described) == 18
+    assert list(shared["record"].sort_values()) == ["twa01", "twa02"]
 
 
 def test_a_record_without_beats_is_described_without_beat_figures():

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from disturbed import ended, finish, start, wait_for_tasks
 
-from ecgnb.runs import locked
+from ecgnb.runner import locked
 from ecgnb.simulate import write_cohort
 
 
@@ -98,7 +98,7 @@ def test_a_second_run_in_the_same_folder_is_refused(cohort, undisturbed, tmp_pat
 def test_a_damaged_result_is_found_and_made_again(cohort, undisturbed, tmp_path):
     out = tmp_path / "t.csv.gz"
     finish(cohort, out)
-    files = sorted(out.with_name(out.name + ".tasks").glob("*--lagged_ridge--0.csv"))
+    files = sorted(out.with_name(out.name + ".tasks").glob("*--lagged_ridge--0--*.scores.csv"))
     changes = (lambda x: x[:-9], lambda x: x.replace(b"7", b"8", 1), lambda x: b"")
     for file, change in zip(files, changes, strict=False):
         file.write_bytes(change(file.read_bytes()))

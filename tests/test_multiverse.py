@@ -53,8 +53,8 @@ def test_a_run_resumes_with_the_same_table(tmp_path):
     folder = write_cohort(tmp_path / "cohort", n_twadb=1, n_patient=0, duration_s=20.0)
     members = [Member("line"), Member("line_through_origin", scaling="window")]
     names = [path.stem for path in (folder / "twadb").rglob("*.hea")]
-    first = run_multiverse(folder, tmp_path / "m.csv", records=names, members=members)
+    first = run_multiverse(folder, tmp_path / "m.csv", records=names, members=members).table
     stored = {p: p.stat().st_mtime_ns for p in (tmp_path / "m.csv.tasks").glob("*.csv")}
-    second = run_multiverse(folder, tmp_path / "m.csv", records=names, members=members)
+    second = run_multiverse(folder, tmp_path / "m.csv", records=names, members=members).table
     assert first.equals(second)
     assert stored == {p: p.stat().st_mtime_ns for p in (tmp_path / "m.csv.tasks").glob("*.csv")}

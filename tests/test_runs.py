@@ -69,7 +69,8 @@ def test_results_are_readable_as_the_umask_says(tmp_path):
 def test_an_interrupted_run_ends_with_the_same_bytes(cohort, tmp_path):
     run(cohort, tmp_path / "whole.csv.gz")
     run(cohort, tmp_path / "cut.csv.gz", records=["twa02"], methods=METHODS[:1])
-    damaged = tmp_path / "cut.csv.gz.tasks" / "twa02--least_squares--0.csv"
+    store = tmp_path / "cut.csv.gz.tasks"
+    (damaged,) = store.glob("twa02--least_squares--0--*.scores.csv")
     damaged.write_bytes(damaged.read_bytes()[:-50])
     run(cohort, tmp_path / "cut.csv.gz")
     whole, cut = ((tmp_path / f"{name}.csv.gz").read_bytes() for name in ("whole", "cut"))
@@ -123,9 +124,9 @@ def test_a_task_has_one_thread_in_every_library(cohort, tmp_path, monkeypatch):
 
 def test_a_run_without_networks_does_not_load_pytorch_and_a_later_one_gives_it_one_thread():
     program = """
-import sys, ecgnb.runs
+import sys, ecgnb.runner, ecgnb.runs
 assert "torch" not in sys.modules
-ecgnb.runs.one_thread()
+ecgnb.runner.one_thread()
 import torch
 assert torch.get_num_threads() == 1, torch.get_num_threads()
 """
