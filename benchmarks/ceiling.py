@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ecgnb.best import fit_predict_best
 from ecgnb.ceiling import describe_ceiling
 from ecgnb.databases import data_folder, find_records, label_record
+from ecgnb.experiments import predict_test
 from ecgnb.preprocessing import prepare_record
 from ecgnb.records import read_record
 
@@ -24,7 +24,7 @@ def main() -> None:
     tables = []
     for path in find_records(data_folder(), "twadb"):
         prepared = prepare_record(label_record(read_record(path), path, "twadb"))
-        predictions = fit_predict_best(prepared) if path.stem in hard else None
+        predictions = predict_test(prepared, "best") if path.stem in hard else None
         tables.append(describe_ceiling(prepared, predictions))
         print(path.stem, flush=True)
     table = pd.concat(tables, ignore_index=True)

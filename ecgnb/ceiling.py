@@ -9,9 +9,10 @@ import pandas as pd
 from scipy.ndimage import maximum_filter1d
 
 from ecgnb.leads import INDEPENDENT_LEADS, LEADS
+from ecgnb.metrics import correlation
 from ecgnb.preprocessing import Prepared
 
-REACH_S = 0.04
+CEILING_REACH_S = 0.04
 DESCRIBED = ("I", "II", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 _PENALTY = 1e-6
 _BEYOND = 1.5
@@ -34,7 +35,7 @@ def predict_from_others(prepared: Prepared, lead: str) -> np.ndarray:
     """
     left_out = {"aVL": "I"}.get(lead, lead)
     others = [LEADS.index(name) for name in INDEPENDENT_LEADS if name != left_out]
-    reach = round(REACH_S * prepared.sampling_rate)
+    reach = round(CEILING_REACH_S * prepared.sampling_rate)
     features = _lagged(prepared.train[others], reach)
     gram = features.T @ features
     gram[np.diag_indices_from(gram)] += _PENALTY * np.trace(gram) / len(gram)
@@ -70,7 +71,7 @@ def describe_ceiling(prepared: Prepared, predictions: np.ndarray | None = None) 
             "origin": prepared.record.origin,
             "output_lead": lead,
             "floor_mse": float(np.square(fitted - truth).mean()),
-            "floor_r": float(np.corrcoef(fitted, truth)[0, 1]),
+            "floor_r": float(correlation(truth, fitted)),
             "share_beyond": float(strange.mean()),
         }
         if predictions is not None:
@@ -83,5 +84,5 @@ def describe_ceiling(prepared: Prepared, predictions: np.ndarray | None = None) 
 
 def _r_over_inputs(predictions: np.ndarray, truth: np.ndarray, name: str) -> dict[str, float]:
     """Return lowest and mean r of predictions `(input, time)`."""
-    r = np.corrcoef(np.vstack([truth, predictions]))[0, 1:]
+    r = correlation(truth, predictions)
     return {f"lowest_r_{name}": float(r.min()), f"mean_r_{name}": float(r.mean())}

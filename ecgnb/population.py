@@ -1,7 +1,7 @@
 """Closed forms fitted on other people: what a lead tells about the others without calibration.
 
-The sums over time that a lagged fit needs simply add up over records, so that leaving one person
-out means subtracting that person's sums: every fit costs one small solve.
+The sums over time that a lagged fit needs simply add up over records, so that a fit on all but
+one person adds up the sums of the others: every fit costs one small solve.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from ecgnb.databases import find_records, label_record, patient_of_twadb, read_records
+from ecgnb.experiments import ALL_INPUTS, METHODS
 from ecgnb.leads import DOWER_INVERSE, KORS, LEADS, frank_from_leads
 from ecgnb.linear import Moments, lag_moments, solve_ridge
-from ecgnb.metrics import score_pairs
+from ecgnb.metrics import correlation, score_pairs
 from ecgnb.preprocessing import (
     Prepared,
     PreprocessingOptions,
@@ -27,9 +28,8 @@ from ecgnb.progress import follow
 from ecgnb.records import Record, read_record
 from ecgnb.runs import record_paths
 from ecgnb.tasks import write_table
-from ecgnb.templates import fit_average_beat
 
-REACHES_S = {"population_line": 0.0, "population_ridge": 0.1}
+POPULATION_REACHES_S = {"population_line": 0.0, "population_ridge": 0.1}
 PairOfParts = tuple[Moments, Moments]
 
 
@@ -65,12 +65,10 @@ def score_population(records: Sequence[Prepared]) -> Iterator[pd.DataFrame]:
     people = np.array([patient_of_twadb(one.record.name) for one in records])
     moments = {
         method: [part_moments(one, reach_s) for one in records]
-        for method, reach_s in REACHES_S.items()
+        for method, reach_s in POPULATION_REACHES_S.items()
     }
     for one, person in zip(follow(records, len(records), "records"), people, strict=True):
-        beat = np.stack(
-            [fit_average_beat(one, lead).predict(one.test[lead]) for lead in range(len(LEADS))]
-        )
+        beat = METHODS["average_beat"].fit(one, ALL_INPUTS).predict(one.test)
         for method, each in moments.items():
             others = total([each[index] for index in np.flatnonzero(people != person)])
             predictions = predict_left_out(one, others)
@@ -105,7 +103,7 @@ def score_frank(record: Record) -> pd.DataFrame:
     rows = []
     for name, matrix in (("inverse Dower", DOWER_INVERSE), ("Kors", KORS)):
         for lead, guess, truth in zip("XYZ", frank_from_leads(leads, matrix), frank, strict=True):
-            r = float(np.corrcoef(guess, truth)[0, 1])
+            r = float(correlation(truth, guess))
             rmse_mv = float(np.sqrt(np.square(guess - truth).mean()))
             rows.append((record.name, record.patient, name, lead, r, rmse_mv))
     return pd.DataFrame(rows, columns=["record", "patient", "method", "lead", "r", "rmse_mv"])

@@ -17,7 +17,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from ecgnb.databases import find_records, label_record
-from ecgnb.experiments import METHODS, score_method
+from ecgnb.experiments import METHODS, predict_test, score_method
 from ecgnb.metrics import SCORES, bootstrap_mean
 from ecgnb.preprocessing import Prepared, PreprocessingOptions, prepare_record
 from ecgnb.records import RecordError, read_record
@@ -185,7 +185,7 @@ def _run_record(
     with threadpool_limits(1):
         try:
             prepared = prepare_record(label_record(read_record(path), path, "twadb"), options)
-            beat = METHODS["average_beat"].fit_predict(prepared, 0)
+            beat = predict_test(prepared, "average_beat")
         except (RecordError, ValueError, OSError) as error:
             for file in open_tasks:
                 record_failure(file, error)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ecgnb.databases import find_records, label_record
-from ecgnb.experiments import CLOSED_FORMS, METHODS, score_method
+from ecgnb.experiments import CLOSED_FORMS, predict_test, score_method
 from ecgnb.metrics import compare_by_origin, compare_methods, summarise
 from ecgnb.multiverse import CHOICES, family
 from ecgnb.preprocessing import PreprocessingOptions, prepare_record
@@ -109,7 +109,7 @@ def test_the_present_code_gives_the_recorded_closed_forms(table):
     if not paths:
         pytest.skip("no real recordings at hand")
     prepared = prepare_record(label_record(read_record(paths[0]), paths[0], "twadb"))
-    beat = METHODS["average_beat"].fit_predict(prepared, 0)
+    beat = predict_test(prepared, "average_beat")
     for method in CLOSED_FORMS:
         found = score_method(prepared, method, average_beat=beat)[0]
         kept = table[(table["record"] == "twa44") & (table["method"] == method)]
