@@ -91,7 +91,7 @@ def ours(prepared: Prepared, target: float, *, seed: int, learning_rate: float) 
     if error >= target:
         seen = torch.from_numpy(best.closed_forms(*closed, prepared.train[[GIVEN]], held_out=True))
         before = time.process_time() - started
-        network, share, history = best.fit_corrector(
+        network, blend, history = best.fit_corrector(
             (seen, checked),
             (torch.from_numpy(prepared.train), torch.from_numpy(prepared.validation)),
             options=best.BestOptions(n_step=800, batch_size=8, learning_rate=learning_rate),
@@ -102,7 +102,7 @@ def ours(prepared: Prepared, target: float, *, seed: int, learning_rate: float) 
         error, below = errors.min(), np.flatnonzero(errors < target)
         cpu_s = before + history.cpu_s_at[below[0]] if below.size else np.inf
         given = torch.eye(len(LEADS))[[GIVEN]]
-        predicted = predicted + share[..., None] * best.correction(network, tested, given)
+        predicted = predicted + blend[..., None] * best.correction(network, tested, given)
     return Reached(error, hidden_error(predicted[0].numpy(), prepared.test), cpu_s)
 
 

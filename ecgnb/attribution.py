@@ -36,7 +36,7 @@ def one_latent(model: Vae, windows: Tensor, *, latent: int) -> Tensor:
 
 def negative_elbo(model: Vae, windows: Tensor) -> Tensor:
     """Return the negative ELBO `(window,)`, the latents at their means."""
-    return sum(elbo_terms(model, windows, sample=False).values())
+    return sum(elbo_terms(model, windows).values())
 
 
 def lead_error(model: Vae, windows: Tensor, *, lead: int, place: slice = slice(None)) -> Tensor:
@@ -120,19 +120,6 @@ def integrated_gradients(
     explainer = IntegratedGradients(partial(target, model))
     maps = explainer.attribute(tensor, torch.from_numpy(start.copy()), n_steps=n_step)
     return maps.detach().numpy().astype(np.float32)
-
-
-def patient_maps(maps: np.ndarray, patients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean map of each patient `(patient, lead, time)` and the patients' names.
-
-    Examples
-    --------
-    >>> means, names = patient_maps(np.ones((3, 2, 4)), np.array(["b", "a", "b"]))
-    >>> means.shape, names.tolist()
-    ((2, 2, 4), ['a', 'b'])
-    """
-    names = np.unique(patients)
-    return np.stack([maps[patients == name].mean(axis=0) for name in names]), names
 
 
 def explain(

@@ -4,7 +4,6 @@ import copy
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy import stats
 from torch import nn
 
@@ -12,6 +11,7 @@ from ecgnb.attribution import Target, explain
 from ecgnb.leads import LEADS
 from ecgnb.pointing import AUDITED, point_at_bump, point_at_wave
 from ecgnb.shares import lead_shares
+from ecgnb.training import seeded
 from ecgnb.vae import Vae, reconstruct
 
 LAYERS = ("to_latent", "encode_linear", "hidden", "second", "first")
@@ -31,13 +31,13 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 def randomise_layers(model: Vae, *, seed: int = 0) -> list[tuple[str, Vae]]:
     """Return copies of a VAE with more and more layers of the encoder drawn anew, from the top."""
-    torch.manual_seed(seed)
     copies, current = [], model
-    for name in LAYERS:
-        current = copy.deepcopy(current)
-        layer: nn.Module = getattr(current, name)
-        layer.reset_parameters()
-        copies.append((name, current))
+    with seeded(seed):
+        for name in LAYERS:
+            current = copy.deepcopy(current)
+            layer: nn.Module = getattr(current, name)
+            layer.reset_parameters()
+            copies.append((name, current))
     return copies
 
 

@@ -108,17 +108,8 @@ def align_beats(signals: np.ndarray, peaks: np.ndarray, *, before: int, after: i
     return np.moveaxis(signals[..., samples], -2, 0)
 
 
-def average_beat(beats: np.ndarray, *, method: str = "median", trim: float = 0.1) -> np.ndarray:
-    """Return the average `(lead, time)` of aligned beats `(beat, lead, time)`.
-
-    Parameters
-    ----------
-    beats
-        At least one beat.
-    method
-        `median`, or `trimmed` for the mean without the share `trim` at each end.
-    trim
-        Between 0 and 0.5.
+def average_beat(beats: np.ndarray) -> np.ndarray:
+    """Return the median `(lead, time)` of aligned beats `(beat, lead, time)`, at least one.
 
     Examples
     --------
@@ -127,12 +118,7 @@ def average_beat(beats: np.ndarray, *, method: str = "median", trim: float = 0.1
     """
     if len(beats) == 0:
         raise ValueError("an average beat needs at least one beat inside the signal")
-    if method == "median":
-        return np.median(beats, axis=0)
-    if method != "trimmed" or not 0 <= trim < 0.5:
-        raise ValueError("method must be 'median' or 'trimmed', with 0 <= trim < 0.5")
-    cut = int(trim * len(beats))
-    return np.sort(beats, axis=0)[cut : len(beats) - cut].mean(axis=0)
+    return np.median(beats, axis=0)
 
 
 def _run_around(active: np.ndarray, centre: int, bridge: int) -> tuple[int, int]:

@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ecgnb.leads import LEADS
-from ecgnb.linear import lag_moments, solve_ridge
+from ecgnb.linear import check_inputs, lag_moments, solve_ridge
 from ecgnb.neighbours import NeighbourModel, fit_library, fit_on_training, predict_held_out
 from ecgnb.preprocessing import Prepared
-from ecgnb.training import FitOptions, History, fit, fitting_device
+from ecgnb.training import FitOptions, History, fit, fitting_device, seeded
 
 N_LEAD = len(LEADS)
-ALL_INPUTS = tuple(range(N_LEAD))
+_ALL_INPUTS = tuple(range(N_LEAD))
 _DILATIONS = (1, 2, 4, 8, 16, 32, 64)
-_RIDGE_REACH_S = 0.4
-_SHRINKAGES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_CHANNEL_REACH_S = 0.4  # of the ridge that the network sees
+_BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def closed_forms(
 
 
 def fit_closed_forms(
-    prepared: Prepared, *, inputs: tuple[int, ...] = ALL_INPUTS, refit: bool = False
+    prepared: Prepared, *, inputs: tuple[int, ...] = _ALL_INPUTS, refit: bool = False
 ) -> tuple[tuple, tuple]:
     """Return the neighbours and the ridge of each input lead.
 
@@ -100,7 +100,7 @@ def fit_closed_forms(
     rate = prepared.sampling_rate
     fit_one = fit_library if refit else fit_on_training
     neighbours = tuple(fit_one(prepared, lead) for lead in inputs)
-    reach = round(_RIDGE_REACH_S * rate)
+    reach = round(_CHANNEL_REACH_S * rate)
     parts = (prepared.train, prepared.validation)
     ridges = tuple(
         solve_ridge(*(lag_moments(part[lead], part, reach) for part in parts)) for lead in inputs
@@ -118,7 +118,7 @@ def fit_corrector(
     targets: tuple[Tensor, Tensor],
     *,
     options: BestOptions,
-    inputs: tuple[int, ...] = ALL_INPUTS,
+    inputs: tuple[int, ...] = _ALL_INPUTS,
     seed: int = 0,
 ) -> tuple[Corrector, Tensor, History]:
     """Return the network, how much of its correction to use per pair `(input, lead)`, its history.
@@ -132,9 +132,9 @@ def fit_corrector(
     inputs
         Which leads the rows of `channels` were computed from.
     """
-    torch.manual_seed(seed)
     device = fitting_device()
-    model = Corrector(channels[0].shape[1], options.width).to(device)
+    with seeded(seed):
+        model = Corrector(channels[0].shape[1], options.width).to(device)
     channels, targets = (tuple(x.to(device) for x in parts) for parts in (channels, targets))
     given = torch.eye(N_LEAD, device=device)[list(inputs)]
     hidden = 1 - given
@@ -159,8 +159,8 @@ def fit_corrector(
 
     fit_options = FitOptions(options.n_step, options.learning_rate, check_every=50, seed=seed)
     history = fit(model, draw, loss, validate=validate, options=fit_options)
-    share = choose_share(model, channels[1], targets[1], given)
-    return model.cpu(), share.cpu(), history
+    blend = choose_blend(model, channels[1], targets[1], given)
+    return model.cpu(), blend.cpu(), history
 
 
 def correction(model: Corrector, channels: Tensor, given: Tensor) -> Tensor:
@@ -171,11 +171,11 @@ def correction(model: Corrector, channels: Tensor, given: Tensor) -> Tensor:
         )
 
 
-def choose_share(model: Corrector, channels: Tensor, targets: Tensor, given: Tensor) -> Tensor:
-    """Return the share of the correction `(input, lead)` with the least validation error."""
+def choose_blend(model: Corrector, channels: Tensor, targets: Tensor, given: Tensor) -> Tensor:
+    """Return how much correction to blend in `(input, lead)`: the least validation error."""
     error, added = start_of(channels) - targets, correction(model, channels, given)
-    errors = [(error + share * added).square().mean(dim=-1) for share in _SHRINKAGES]
-    return torch.tensor(_SHRINKAGES, device=error.device)[torch.stack(errors).argmin(dim=0)]
+    errors = [(error + blend * added).square().mean(dim=-1) for blend in _BLENDS]
+    return torch.tensor(_BLENDS, device=error.device)[torch.stack(errors).argmin(dim=0)]
 
 
 @dataclass(frozen=True)
@@ -186,27 +186,29 @@ class BestModel:
     neighbours: tuple[NeighbourModel, ...]
     ridges: tuple
     network: Corrector
-    share: Tensor
+    blend: Tensor
 
     def predict(self, signals: np.ndarray) -> np.ndarray:
         """Return all leads `(input, lead, time)` from input leads `(input, time)`, scaled."""
+        check_inputs(signals, len(self.inputs))
         channels = torch.from_numpy(closed_forms(self.neighbours, self.ridges, signals))
         given = torch.eye(N_LEAD)[list(self.inputs)]
-        added = self.share[..., None] * correction(self.network, channels, given)
+        added = self.blend[..., None] * correction(self.network, channels, given)
         return (start_of(channels) + added).numpy()
 
 
 def fit_best(
     prepared: Prepared,
+    inputs: tuple[int, ...] = _ALL_INPUTS,
     *,
-    inputs: tuple[int, ...] = ALL_INPUTS,
     seed: int = 0,
     options: BestOptions | None = None,
 ) -> BestModel:
     """Return the network of one record, for all input leads or some.
 
-    Trained on held-out neighbours of the training part; epochs and the share of the correction
-    are chosen on the validation part; then the validation part joins the neighbours' library.
+    Trained on held-out neighbours of the training part; epochs and how much of the
+    correction to blend in are chosen on the validation part, which then joins the neighbours'
+    library.
     """
     options, leads = options or BestOptions(), list(inputs)
     closed = fit_closed_forms(prepared, inputs=inputs)
@@ -215,14 +217,7 @@ def fit_best(
         torch.from_numpy(closed_forms(*closed, prepared.validation[leads])),
     )
     targets = (torch.from_numpy(prepared.train), torch.from_numpy(prepared.validation))
-    network, share, _ = fit_corrector(channels, targets, options=options, inputs=inputs, seed=seed)
+    network, blend, _ = fit_corrector(channels, targets, options=options, inputs=inputs, seed=seed)
     return BestModel(
-        inputs, *fit_closed_forms(prepared, inputs=inputs, refit=True), network, share
+        inputs, *fit_closed_forms(prepared, inputs=inputs, refit=True), network, blend
     )
-
-
-def fit_predict_best(
-    prepared: Prepared, *, seed: int = 0, options: BestOptions | None = None
-) -> np.ndarray:
-    """Return predictions of the test part `(input, lead, time)`, scaled."""
-    return fit_best(prepared, seed=seed, options=options).predict(prepared.test)

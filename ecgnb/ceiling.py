@@ -12,13 +12,15 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import maximum_filter1d
 
+from ecgnb.experiments import predict_test
 from ecgnb.leads import INDEPENDENT_LEADS, LEADS
+from ecgnb.metrics import correlation
 from ecgnb.preprocessing import Prepared, prepare_record
 from ecgnb.runner import EXACT, Outcome, Task, write_study
 from ecgnb.sources import Source, key_of, list_sources
 from ecgnb.tasks import code_digest
 
-REACH_S = 0.04
+CEILING_REACH_S = 0.04
 DESCRIBED = ("I", "II", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 _PENALTY = 1e-6
 _BEYOND = 1.5
@@ -42,7 +44,7 @@ def predict_from_others(prepared: Prepared, lead: str) -> np.ndarray:
     """
     left_out = {"aVL": "I"}.get(lead, lead)
     others = [LEADS.index(name) for name in INDEPENDENT_LEADS if name != left_out]
-    reach = round(REACH_S * prepared.sampling_rate)
+    reach = round(CEILING_REACH_S * prepared.sampling_rate)
     features = _lagged(prepared.train[others], reach)
     gram = features.T @ features
     gram[np.diag_indices_from(gram)] += _PENALTY * np.trace(gram) / len(gram)
@@ -78,7 +80,7 @@ def describe_ceiling(prepared: Prepared, predictions: np.ndarray | None = None) 
             "origin": prepared.record.origin,
             "output_lead": lead,
             "floor_mse": float(np.square(fitted - truth).mean()),
-            "floor_r": float(np.corrcoef(fitted, truth)[0, 1]),
+            "floor_r": float(correlation(truth, fitted)),
             "share_beyond": float(strange.mean()),
         }
         if predictions is not None:
@@ -91,7 +93,7 @@ def describe_ceiling(prepared: Prepared, predictions: np.ndarray | None = None) 
 
 def _r_over_inputs(predictions: np.ndarray, truth: np.ndarray, name: str) -> dict[str, float]:
     """Return lowest and mean r of predictions `(input, time)`."""
-    r = np.corrcoef(np.vstack([truth, predictions]))[0, 1:]
+    r = correlation(truth, predictions)
     return {f"lowest_r_{name}": float(r.min()), f"mean_r_{name}": float(r.mean())}
 
 
@@ -148,7 +150,5 @@ def run_ceiling(
 def _describe(source: Source, is_hard: bool) -> dict[str, pd.DataFrame]:
     prepared, predictions = prepare_record(source.read()), None
     if is_hard:
-        from ecgnb.best import fit_predict_best
-
-        predictions = fit_predict_best(prepared)
+        predictions = predict_test(prepared, "best")
     return {"rows": describe_ceiling(prepared, predictions)}

@@ -102,12 +102,13 @@ def _standard(lead: str) -> str:
 def _fitted(
     calibration: Path, lead: str, *, method: str, rate: float | None, unit: str, seed: int
 ) -> "PersonalModel":
-    from ecgnb.personal import FITS, fit_personal
+    from ecgnb.experiments import METHODS
+    from ecgnb.personal import fit_personal
     from ecgnb.recordings import read_recording
 
     lead = _standard(lead)
-    if method not in FITS:
-        raise fail(f"no method {method!r}; choose from {', '.join(FITS)}", BAD_USAGE)
+    if method not in METHODS:
+        raise fail(f"no method {method!r}; choose from {', '.join(METHODS)}", BAD_USAGE)
     record = read_recording(calibration, sampling_rate=rate, unit=unit)
     return fit_personal(record, lead, method=method, seed=seed)
 

@@ -13,6 +13,7 @@ from ecgnb.databases import condition_slug
 from ecgnb.diagnoses import HEALTHY
 from ecgnb.groups import GroupVae, fit_group
 from ecgnb.leads import LEADS
+from ecgnb.metrics import correlation
 from ecgnb.pca import PcaModel, fit_pca
 from ecgnb.shares import N_LEAST, share_rows, waves_of
 from ecgnb.vae import VaeOptions, count_in_use, latents_in_use
@@ -142,7 +143,7 @@ def describe_fit(fitted: GroupVae, test: WindowSet) -> dict[str, float]:
     nats = latents_in_use(fitted.model, test.scaled(fitted.factor))
     return {
         "strength": fitted.strength,
-        "share": fitted.history.share,
+        "share": fitted.history.step_taken,
         "best_step": fitted.history.best_step[0],
         "in_use": count_in_use(nats),
         **{f"nats_{number:02d}": float(value) for number, value in enumerate(nats)},
@@ -163,7 +164,7 @@ def score_group(
             for lead, name in enumerate(LEADS):
                 asked, given = truth[chosen, lead].ravel(), guess[chosen, lead].ravel()
                 mse = float(np.square(given - asked).mean())
-                r = np.corrcoef(asked, given)[0, 1] if np.ptp(asked) > 0 else np.nan
+                r = float(correlation(asked, given))
                 uv = 1000 * np.sqrt(mse) * float(fitted.factor[lead, 0])
                 rows.append((patient, method, name, mse, r, uv))
     return pd.DataFrame(rows, columns=["patient", "method", "lead", "mse", "r", "rmse_uv"])

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ecgnb.experiments import METHODS
 from ecgnb.leads import LEADS
 from ecgnb.personal import (
-    FITS,
     clean_input,
     fit_personal,
     reconstruct,
@@ -67,7 +67,7 @@ def run_expectation(
     out
         The table, `.csv` or `.csv.gz`; a task is one record with one method.
     methods
-        Keys of `personal.FITS`.
+        Keys of `experiments.METHODS`.
     records
         Names of records; all by default.
     lead
@@ -77,9 +77,9 @@ def run_expectation(
     progress
         Whether it is told how far the run is.
     """
-    unknown = sorted(set(methods) - set(FITS))
+    unknown = sorted(set(methods) - set(METHODS))
     if unknown:
-        raise ValueError(f"no method {', '.join(unknown)}; choose from {', '.join(FITS)}")
+        raise ValueError(f"no method {', '.join(unknown)}; choose from {', '.join(METHODS)}")
     sources, code = list_sources(folder, records, tell=progress), code_digest(__name__)
     tasks = [
         Task(

@@ -1,10 +1,15 @@
-"""The ladder of methods that reconstruct eleven leads from one, and their scores."""
+"""The ladder of methods that reconstruct eleven leads from one, and their scores.
+
+This table is the only place where methods are named. All speak one protocol:
+`fit(prepared, inputs, seed=...)` gives a model, `model.predict(signals (input, time))` gives
+`(input, lead, time)`, scaled, in the order of the inputs.
+"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -14,51 +19,96 @@ from ecgnb.leads import LEADS
 from ecgnb.metrics import score_pairs
 from ecgnb.preprocessing import Prepared
 
-FitPredict = Callable[[Prepared, int], np.ndarray]
-Fit = Callable[[Prepared, int], object]
-_RIDGE_REACH_S = 0.1
+LAG_REACH_S = 0.1
+ALL_INPUTS = tuple(range(len(LEADS)))
+
+
+class Model(Protocol):
+    """What every method fits."""
+
+    def predict(self, signals: np.ndarray) -> np.ndarray:
+        """Return all leads `(input, lead, time)` from input leads `(input, time)`, scaled."""
+
+
+class LeadModel(Protocol):
+    """What a closed form fits: a model of one input lead."""
+
+    def predict(self, input_signal: np.ndarray) -> np.ndarray:
+        """Return all leads `(lead, time)` from one `(time,)`, scaled."""
+
+
+@dataclass(frozen=True)
+class LeadModels:
+    """Models of one input lead each, as one model of all of them."""
+
+    models: tuple[LeadModel, ...]
+
+    def predict(self, signals: np.ndarray) -> np.ndarray:
+        """Return all leads `(input, lead, time)` from input leads `(input, time)`, scaled."""
+        linear.check_inputs(signals, len(self.models))
+        pairs = zip(self.models, signals, strict=True)
+        return np.stack([model.predict(signal) for model, signal in pairs])
 
 
 @dataclass(frozen=True)
 class Method:
-    """A rung of the ladder: its name in tables and on pages, and how it predicts a test part.
+    """A rung of the ladder: its name in tables, its title on pages, and how it is fitted.
 
-    `fit_predict(prepared, seed)` gives scaled predictions `(input, lead, time)`. A closed form
-    fits its input leads apart, by `fit(prepared, lead)`.
+    `fit(prepared, inputs, *, seed=0, **options)` fits the leads with these indices as inputs and
+    gives a `Model`; options are those of the method. A network fits its inputs together and
+    chooses its state on the validation part; a closed form fits each by itself.
     """
 
     name: str
     title: str
-    fit_predict: FitPredict
+    fit: Callable[..., Model]
     is_network: bool = False
-    fit: Fit | None = None
 
 
-def _closed_form(name: str, title: str, fit: Fit) -> Method:
-    """Return a method that fits one model per input lead and predicts the test part."""
+def _closed_form(name: str, title: str, fit_lead: Callable[..., LeadModel]) -> Method:
+    """Return a method that fits one model per input lead by `fit_lead(prepared, lead)`."""
 
-    def fit_predict(prepared: Prepared, seed: int) -> np.ndarray:
-        rows = [_predict_one(fit, prepared, lead) for lead in range(len(LEADS))]
-        return np.stack(rows).astype(np.float32)
+    def fit(
+        prepared: Prepared, inputs: Sequence[int], *, seed: int = 0, **options: object
+    ) -> LeadModels:
+        return LeadModels(tuple(fit_lead(prepared, lead, **options) for lead in inputs))
 
-    return Method(name, title, fit_predict, fit=fit)
-
-
-def _network(name: str, title: str, module: str, predict: str) -> Method:
-    """Return a method that loads its module, and PyTorch with it, when it is first used."""
-
-    def fit_predict(prepared: Prepared, seed: int) -> np.ndarray:
-        return getattr(import_module(f"ecgnb.{module}"), predict)(prepared, seed=seed)
-
-    return Method(name, title, fit_predict, is_network=True)
+    return Method(name, title, fit)
 
 
-def _line(prepared: Prepared, lead: int, *, intercept: bool) -> linear.LagModel:
+def _cnn(name: str, title: str, head: str) -> Method:
+    """Return the paper's networks with one head; PyTorch is loaded when they are fitted."""
+
+    def fit(
+        prepared: Prepared,
+        inputs: Sequence[int],
+        *,
+        seed: int = 0,
+        windows: tuple[np.ndarray, np.ndarray] | None = None,
+        **options: object,
+    ) -> Model:
+        from ecgnb.networks import CnnOptions, fit_cnn
+
+        chosen = CnnOptions(head, **options)
+        return fit_cnn(prepared, inputs, options=chosen, seed=seed, windows=windows)[0]
+
+    return Method(name, title, fit, is_network=True)
+
+
+def _fit_best(
+    prepared: Prepared, inputs: Sequence[int], *, seed: int = 0, **options: object
+) -> Model:
+    from ecgnb.best import BestOptions, fit_best
+
+    return fit_best(prepared, tuple(inputs), seed=seed, options=BestOptions(**options))
+
+
+def _fit_line(prepared: Prepared, lead: int, *, intercept: bool = True) -> linear.LagModel:
     return linear.fit_least_squares(prepared.train[lead], prepared.train, intercept=intercept)
 
 
 def fit_lagged_ridge(
-    prepared: Prepared, lead: int, *, reach_s: float = _RIDGE_REACH_S
+    prepared: Prepared, lead: int, *, reach_s: float = LAG_REACH_S
 ) -> linear.LagModel:
     """Return the lagged ridge of one input lead, its penalties chosen on the validation part."""
     reach = round(reach_s * prepared.sampling_rate)
@@ -71,24 +121,53 @@ _LADDER = (
     _closed_form(
         "line_through_origin",
         "least squares through the origin",
-        lambda p, lead: _line(p, lead, intercept=False),
+        partial(_fit_line, intercept=False),
     ),
-    _closed_form(
-        "least_squares",
-        "least squares with intercept",
-        lambda p, lead: _line(p, lead, intercept=True),
-    ),
+    _closed_form("least_squares", "least squares with intercept", _fit_line),
     _closed_form("lagged_ridge", "lagged ridge, ±100 ms", fit_lagged_ridge),
     _closed_form("average_beat", "average beat", templates.fit_average_beat),
     _closed_form("average_beat_ridge", "average beat + residual ridge", templates.fit_beat_ridge),
     _closed_form("neighbours", "nearest neighbours in lag space", neighbours.fit_library),
-    _network("cnn_1d", "CNN, 1-D head", "networks", "predict_1d"),
-    _network("cnn_2d", "CNN, 2-D head", "networks", "predict_2d"),
-    _network("cnn_2d_separable", "CNN, 2-D separable head", "networks", "predict_separable"),
-    _network("best", "neighbours + network", "best", "fit_predict_best"),
+    _cnn("cnn_1d", "CNN, 1-D head", "1d"),
+    _cnn("cnn_2d", "CNN, 2-D head", "2d_shared"),
+    _cnn("cnn_2d_separable", "CNN, 2-D separable head", "2d_separable"),
+    Method("best", "neighbours + network", _fit_best, is_network=True),
 )
 METHODS = {method.name: method for method in _LADDER}
 CLOSED_FORMS = tuple(method.name for method in _LADDER if not method.is_network)
+
+
+def predict_test(
+    prepared: Prepared,
+    method: str,
+    *,
+    inputs: Sequence[int] = ALL_INPUTS,
+    seed: int = 0,
+    **options: object,
+) -> np.ndarray:
+    """Return predictions of the test part `(input, lead, time)`, scaled, float32.
+
+    Parameters
+    ----------
+    prepared
+        A record, of which the other parts are fitted.
+    method
+        A key of `METHODS`.
+    inputs
+        Indices of the leads that are given.
+    seed, options
+        Of the fit.
+
+    Examples
+    --------
+    >>> from ecgnb.preprocessing import prepare_record
+    >>> from ecgnb.simulate import SimulationOptions, simulate_record
+    >>> one = prepare_record(simulate_record(SimulationOptions(duration_s=20.0), seed=0).record)
+    >>> predict_test(one, "lagged_ridge", inputs=(7,)).shape[:2]
+    (1, 12)
+    """
+    model = METHODS[method].fit(prepared, inputs, seed=seed, **options)
+    return model.predict(prepared.test[list(inputs)]).astype(np.float32, copy=False)
 
 
 def fit_and_time(
@@ -99,21 +178,14 @@ def fit_and_time(
     Columns `input_lead, cpu_s, wall_s`: to fit and to predict the test part. Networks serve or
     train their 12 input leads together: each lead is given a twelfth.
     """
-    chosen, leads = METHODS[method], range(len(LEADS))
-    if chosen.fit is None:
-        predictions, *cost = _timed(lambda: chosen.fit_predict(prepared, seed))
-        costs = [np.divide(cost, len(LEADS))] * len(LEADS)
-    else:
-        work = [partial(_predict_one, chosen.fit, prepared, lead) for lead in leads]
-        rows, *costs = zip(*map(_timed, work), strict=True)
-        predictions, costs = np.stack(rows).astype(np.float32), np.transpose(costs)
-    table = pd.DataFrame(costs, columns=["cpu_s", "wall_s"])
+    together = METHODS[method].is_network
+    groups = [ALL_INPUTS] if together else [(lead,) for lead in ALL_INPUTS]
+    work = [partial(predict_test, prepared, method, inputs=each, seed=seed) for each in groups]
+    predictions, *costs = zip(*map(_timed, work), strict=True)
+    each_lead = np.repeat(np.transpose(costs) / len(groups[0]), len(groups[0]), axis=0)
+    table = pd.DataFrame(each_lead, columns=["cpu_s", "wall_s"])
     table.insert(0, "input_lead", LEADS)
-    return predictions, table
-
-
-def _predict_one(fit: Fit, prepared: Prepared, lead: int) -> np.ndarray:
-    return fit(prepared, lead).predict(prepared.test[lead])
+    return np.concatenate(predictions), table
 
 
 def _timed(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, float, float]:
@@ -138,7 +210,7 @@ def score_method(
         Predictions of the average beat, if at hand.
     """
     if average_beat is None:
-        average_beat = METHODS["average_beat"].fit_predict(prepared, 0)
+        average_beat = predict_test(prepared, "average_beat")
     predictions, costs = fit_and_time(prepared, method, seed=seed)
     scores = score_pairs(prepared.test, predictions, prepared.scaling, average_beat=average_beat)
     labels = prepared.record

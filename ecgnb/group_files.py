@@ -23,7 +23,7 @@ def save_group(folder: Path, condition: str, fitted: GroupVae) -> None:
     for name in ("linear", "linear_varied"):
         part = getattr(fitted, name)
         arrays |= {f"{name}.{field.name}": getattr(part, field.name) for field in fields(part)}
-    choices = np.array([fitted.strength, fitted.history.share])
+    choices = np.array([fitted.strength, fitted.history.step_taken])
     tasks.write_arrays(_path(folder, condition), factor=fitted.factor, choices=choices, **arrays)
 
 
@@ -56,8 +56,8 @@ def load_group(folder: Path, condition: str) -> GroupVae:
         PcaModel(arrays[f"{name}.mean"], arrays[f"{name}.axes"])
         for name in ("linear", "linear_varied")
     )
-    strength, share = arrays["choices"].tolist()
-    history = History(share=share)
+    strength, step_taken = arrays["choices"].tolist()
+    history = History(step_taken=step_taken)
     return GroupVae(model.eval(), arrays["factor"], history, strength, linear, varied)
 
 

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from ecgnb import plotting
 from ecgnb.attribution import ATTRIBUTIONS
-from ecgnb.experiments import METHODS
+from ecgnb.experiments import METHODS, predict_test
 from ecgnb.leads import LEADS, lead_index
 from ecgnb.preprocessing import Prepared
 
@@ -83,7 +83,7 @@ def _worst_pieces(
     guess = np.zeros_like(truth)
     for name, rows in worst.groupby("record"):
         one = next(one for one in prepared if one.record.name == name)
-        predictions = METHODS[method].fit_predict(one, 0)
+        predictions = predict_test(one, method)
         for visible, hidden in zip(rows["input_lead"], rows["output_lead"], strict=True):
             place = lead_index(visible), lead_index(hidden)
             truth[place], guess[place] = _worst_piece(one, predictions[place[0]], place[1], n_time)

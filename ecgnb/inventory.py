@@ -15,6 +15,7 @@ from ecgnb.description import describe_record
 from ecgnb.labels import TWADB_FROM_PTBDB
 from ecgnb.leads import DOWER_INVERSE, INDEPENDENT_LEADS, KORS, frank_from_leads
 from ecgnb.matching import match_records
+from ecgnb.metrics import correlation
 from ecgnb.placement import lead_covariance, misplacements, unusual_placement
 from ecgnb.preprocessing import fill_missing, filter_signals
 from ecgnb.record import Record, RecordError
@@ -110,7 +111,7 @@ def score_frank(record: Record) -> pd.DataFrame:
     rows = []
     for name, matrix in (("inverse Dower", DOWER_INVERSE), ("Kors", KORS)):
         for lead, guess, truth in zip("XYZ", frank_from_leads(leads, matrix), frank, strict=True):
-            r = float(np.corrcoef(guess, truth)[0, 1])
+            r = float(correlation(truth, guess))
             rmse_mv = float(np.sqrt(np.square(guess - truth).mean()))
             rows.append((record.name, record.patient, name, lead, r, rmse_mv))
     return pd.DataFrame(rows, columns=list(FRANK_COLUMNS))

@@ -73,17 +73,6 @@ def other_leads(name: str) -> tuple[str, ...]:
     return tuple(lead for lead in LEADS if lead != standard_name(name))
 
 
-def independent_targets(name: str) -> tuple[str, ...]:
-    """Return the independent leads I, II, V1 ... V6 that are not the given lead.
-
-    Examples
-    --------
-    >>> independent_targets("V2")
-    ('I', 'II', 'V1', 'V3', 'V4', 'V5', 'V6')
-    """
-    return tuple(lead for lead in INDEPENDENT_LEADS if lead != standard_name(name))
-
-
 def derive_leads(independent: np.ndarray) -> np.ndarray:
     """Return all 12 leads `(..., lead, time)` from the 8 independent ones, same unit.
 

@@ -60,9 +60,6 @@ class Moments:
     def __add__(self, other: "Moments") -> "Moments":
         return Moments(*(a + b for a, b in zip(self.parts(), other.parts(), strict=True)))
 
-    def __sub__(self, other: "Moments") -> "Moments":
-        return Moments(*(a - b for a, b in zip(self.parts(), other.parts(), strict=True)))
-
     def parts(self) -> tuple:
         """Return the sums as a tuple, in the order of the fields."""
         return tuple(getattr(self, name) for name in self.__dataclass_fields__)
@@ -175,6 +172,25 @@ def _squared_error(weights: np.ndarray, train: Moments, other: Moments) -> np.nd
     fitted += 2 * intercept * (other.input_sum @ weights) + other.n_time * intercept**2
     mixed = np.einsum("ko,ko->o", weights, other.cross) + intercept * other.output_sum
     return other.output_square - 2 * mixed + fitted
+
+
+def check_inputs(signals: np.ndarray, n_input: int) -> None:
+    """Refuse signals that are not `(input, time)` with a row for each lead a model was fitted for.
+
+    Raises
+    ------
+    ValueError
+        With the shape found and the shape wanted.
+
+    Examples
+    --------
+    >>> check_inputs(np.zeros((2, 50)), 2)
+    """
+    if np.ndim(signals) != 2 or len(signals) != n_input:
+        raise ValueError(
+            f"signals of shape {np.shape(signals)} do not fit a model of {n_input} input leads; "
+            f"give (input, time) with {n_input} rows, in the order of its inputs"
+        )
 
 
 def fit_mean(outputs: np.ndarray) -> LagModel:

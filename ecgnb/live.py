@@ -17,9 +17,10 @@ from scipy.spatial import cKDTree
 
 from ecgnb.beats import align_beats, average_beat, find_peaks
 from ecgnb.leads import LEADS, lead_index, other_leads
+from ecgnb.metrics import correlation
 from ecgnb.neighbours import (
+    EMBEDDING_REACHES_S,
     N_NEIGHBOUR,
-    REACHES_S,
     Embedding,
     Library,
     NeighbourModel,
@@ -31,7 +32,6 @@ from ecgnb.templates import AFTER_S, BEFORE_S, paste_beats
 _WEB = Path(__file__).resolve().parent / "web"
 _UNIT_MV = 0.001  # signals are packed as whole microvolts
 _LARGEST_MV = 32.0
-_TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _in_microvolts(signals_mv: np.ndarray) -> np.ndarray:
 def find_axes(recording: LiveRecording, lead: int) -> tuple[Embedding, ...]:
     """Return the embedding of one given lead for each reach, its numbers rounded to float32."""
     rate, signal = recording.sampling_rate, recording.library[lead]
-    found = [fit_embedding(signal, round(reach_s * rate)) for reach_s in REACHES_S]
+    found = [fit_embedding(signal, round(reach_s * rate)) for reach_s in EMBEDDING_REACHES_S]
     return tuple(Embedding(_rounded(one.mean), _rounded(one.axes), one.step) for one in found)
 
 
@@ -148,12 +148,7 @@ def score_hidden(recording: LiveRecording, predictions: np.ndarray, given: str) 
     rows = [lead_index(lead) for lead in other_leads(given)]
     truth, guess = recording.shown[rows], predictions[rows]
     error = np.sqrt(np.square(guess - truth).mean(axis=1))
-    centred = truth - truth.mean(axis=1, keepdims=True)
-    spread = guess - guess.mean(axis=1, keepdims=True)
-    power = np.sqrt(np.square(centred).mean(axis=1) * np.square(spread).mean(axis=1))
-    mixed = (centred * spread).mean(axis=1)
-    r = np.where(power > _TINY, mixed / np.maximum(power, _TINY), np.nan)
-    return np.stack([r, error], axis=1)
+    return np.stack([correlation(truth, guess), error], axis=1)
 
 
 def pack_recording(recording: LiveRecording) -> dict:

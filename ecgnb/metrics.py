@@ -10,7 +10,7 @@ from ecgnb.leads import INDEPENDENT_LEADS, LEADS
 from ecgnb.preprocessing import Scaling
 
 SCORES = ("mse", "r", "rmse_mv", "slope", "variance_ratio", "r2_beyond_average_beat")
-_TINY = 1e-12
+_TINY = 1e-12  # a variance up to here is that of a flat signal
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,39 @@ class Estimate:
 
     def __str__(self) -> str:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+def correlation(truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    """Return Pearson's r along time; NaN where truth or guess is flat, which has no shape.
+
+    Parameters
+    ----------
+    truth, guess
+        `(..., time)` of shapes that broadcast, in mV or scaled units.
+
+    Examples
+    --------
+    >>> correlation(np.array([0.0, 1.0, 2.0]), np.array([[0.0, 2.0, 4.0], [1.0, 1.0, 1.0]]))
+    array([ 1., nan])
+    """
+    return _r_of(*_moments(truth, guess))
+
+
+def _moments(truth: np.ndarray, guess: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the variance of truth and of guess, and their covariance, along time."""
+    centred, spread = (
+        part - part.mean(axis=-1, keepdims=True)
+        for part in (np.asarray(truth, np.float64), np.asarray(guess, np.float64))
+    )
+    powers = (np.square(each).mean(axis=-1) for each in (centred, spread))
+    return (*powers, (spread * centred).mean(axis=-1))
+
+
+def _r_of(power: np.ndarray, other: np.ndarray, mixed: np.ndarray) -> np.ndarray:
+    """Return Pearson's r from two variances and the covariance."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = mixed / np.sqrt(power * other)
+    return np.where((power > _TINY) & (other > _TINY), r, np.nan)
 
 
 def score_pairs(
@@ -50,20 +83,21 @@ def score_pairs(
         Of the record; brings the error to mV.
     average_beat
         Predictions of the pasted average beat `(input, lead, time)`, if known.
+
+    Raises
+    ------
+    ValueError
+        If predictions are not of all input leads, all leads and the time of the truth.
     """
     truth = np.asarray(truth, dtype=np.float64)
     predictions = np.asarray(predictions, dtype=np.float64)
+    _check_shapes(truth, predictions, average_beat)
     error = np.square(predictions - truth).mean(axis=-1)
-    centred = truth - truth.mean(axis=-1, keepdims=True)
-    spread = predictions - predictions.mean(axis=-1, keepdims=True)
-    truth_power = np.square(centred).mean(axis=-1)
-    power = np.square(spread).mean(axis=-1)
-    mixed = (spread * centred).mean(axis=-1)
-    defined = (power > _TINY) & (truth_power > _TINY)
+    truth_power, power, mixed = _moments(truth, predictions)
     with np.errstate(invalid="ignore", divide="ignore"):
-        r = np.where(defined, mixed / np.sqrt(power * truth_power), np.nan)
         slope = np.where(truth_power > _TINY, mixed / truth_power, np.nan)
         ratio = np.where(truth_power > _TINY, power / truth_power, np.nan)
+    r = _r_of(truth_power, power, mixed)
     beyond = np.full(error.shape, np.nan)
     if average_beat is not None:
         beat_error = np.square(np.asarray(average_beat, np.float64) - truth).mean(axis=-1)
@@ -71,6 +105,18 @@ def score_pairs(
     factor = np.asarray(scaling.factor, dtype=np.float64).reshape(-1)
     table = [error, r, np.sqrt(error) * factor, slope, ratio, beyond]
     return _pairs(dict(zip(SCORES, table, strict=True)))
+
+
+def _check_shapes(
+    truth: np.ndarray, predictions: np.ndarray, average_beat: np.ndarray | None
+) -> None:
+    """Refuse predictions that numpy would stretch over the truth without a word."""
+    wanted = (len(LEADS), len(LEADS), truth.shape[-1])
+    named = {"predictions": predictions, "average_beat": average_beat}
+    for name, array in named.items():
+        if array is not None and np.shape(array) != wanted:
+            found = np.shape(array)
+            raise ValueError(f"{name} must be (input, lead, time) {wanted}, got shape {found}")
 
 
 def _pairs(values: dict[str, np.ndarray]) -> pd.DataFrame:

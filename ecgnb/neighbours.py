@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from ecgnb.preprocessing import Prepared
 
-REACHES_S = (0.1, 0.2)
+EMBEDDING_REACHES_S = (0.1, 0.2)
 N_COMPONENT = 18
 N_NEIGHBOUR = 20
 N_FOLD = 5
@@ -122,7 +122,7 @@ def fit_neighbours(
     outputs: np.ndarray,
     sampling_rate: float,
     *,
-    reaches_s: tuple[float, ...] = REACHES_S,
+    reaches_s: tuple[float, ...] = EMBEDDING_REACHES_S,
     seams: tuple[int, ...] = (),
 ) -> NeighbourModel:
     """Return the model that looks `input_signal (time,)` up among its own moments.

@@ -7,8 +7,8 @@ map over leads and time. The 12 networks of a record, one per input lead, are st
 parameters share a first axis and they train together without feeling each other.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ecgnb.leads import LEADS
+from ecgnb.linear import check_inputs
 from ecgnb.preprocessing import Prepared
 from ecgnb.splits import make_windows
-from ecgnb.training import FitOptions, History, draw_windows, fit, fitting_device
+from ecgnb.training import FitOptions, History, draw_windows, fit, fitting_device, seeded
 
 HEADS = ("1d", "2d_shared", "2d_separable")
 N_TIME = 256
@@ -26,6 +27,7 @@ _KERNEL = 9
 _STRIDE = 2
 _N_LEAD = len(LEADS)
 _N_CHANNEL = 16
+_N_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,22 @@ class StackedDense(nn.Module):
         nn.init.uniform_(self.weight, -(n_in**-0.5), n_in**-0.5)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return `(row, member, ..., n_out)`."""
+        """Return `(row, member, ..., n_out)`.
+
+        Raises
+        ------
+        ValueError
+            If the features are not of this layer's members and width.
+        """
+        n_member, n_in, _ = self.weight.shape
+        found = (features.shape[1], features.shape[-1])
+        if found != (n_member, n_in):
+            raise ValueError(
+                f"features of {found[0]} members with width {found[1]} do not fit a layer of "
+                f"{n_member} members with width {n_in}"
+            )
         by_member = features.transpose(0, 1)
-        flat = by_member.reshape(self.weight.shape[0], -1, self.weight.shape[1])
+        flat = by_member.reshape(n_member, -1, n_in)
         out = torch.baddbmm(self.bias, flat, self.weight)
         return out.reshape(*by_member.shape[:-1], -1).transpose(0, 1)
 
@@ -106,7 +121,19 @@ class StackedCnn(nn.Module):
             self.over_leads = StackedDense(n_member, _N_CHANNEL, _N_LEAD)
 
     def forward(self, signals: Tensor) -> Tensor:
-        """Return all leads of each window."""
+        """Return all leads of each window.
+
+        Raises
+        ------
+        ValueError
+            If the windows are not of the networks' number and length.
+        """
+        if signals.shape[1:] != (self.n_member, self.n_time):
+            raise ValueError(
+                f"windows of shape {tuple(signals.shape[1:])} do not fit networks that take "
+                f"({self.n_member}, {self.n_time}): one input lead a network, {self.n_time} "
+                "samples a window"
+            )
         features = functional.gelu(self.second(functional.gelu(self.first(signals.unsqueeze(2)))))
         if self.head == "1d":
             hidden = functional.gelu(self.narrow(features.flatten(2)))
@@ -116,6 +143,16 @@ class StackedCnn(nn.Module):
             hidden = functional.gelu(hidden)
         stretched = self.widen(hidden)
         return self.over_leads(stretched.transpose(2, 3)).transpose(2, 3)
+
+    def predict(self, signals: np.ndarray) -> np.ndarray:
+        """Return all leads `(input, lead, time)` from input leads `(input, time)`, scaled."""
+        return predict_windows(self, signals)
+
+    def predict_each(self, windows: np.ndarray) -> np.ndarray:
+        """Return predictions `(window, input, lead, time)` of windows `(window, input, time)`."""
+        with torch.no_grad():
+            rows = [self(part).numpy() for part in torch.from_numpy(windows).split(_N_AT_ONCE)]
+        return np.concatenate(rows)
 
 
 def matched_width(head: str, n_weight: int, *, n_time: int = N_TIME) -> int:
@@ -139,32 +176,37 @@ def _n_weight(head: str, width: int, n_time: int) -> int:
 
 
 def fit_cnn(
-    prepared: Prepared, *, options: CnnOptions, seed: int = 0
+    prepared: Prepared,
+    inputs: Sequence[int] = range(_N_LEAD),
+    *,
+    options: CnnOptions,
+    seed: int = 0,
+    windows: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[StackedCnn, History]:
-    """Return the 12 networks of a record, one per input lead, each in its best state."""
-    train = make_windows(prepared.train, options.n_time, hop=options.hop)
-    check = make_windows(prepared.validation, options.n_time, hop=options.n_time // 4)
-    return fit_windows(train, check, options=options, seed=seed)
+    """Return the networks of a record, one per input lead, each in its best state.
 
-
-def fit_windows(
-    train: np.ndarray, check: np.ndarray, *, options: CnnOptions, seed: int = 0
-) -> tuple[StackedCnn, History]:
-    """Return the 12 networks fitted on windows `(window, lead, time)`, chosen on those of `check`.
-
-    The loss of a network is its mean squared error over the 11 hidden leads; the 12 losses are
+    The loss of a network is its mean squared error over the 11 hidden leads; the losses are
     summed, so that each network gets its own gradient.
+
+    Parameters
+    ----------
+    inputs
+        Indices of the leads that will be given.
+    windows
+        Of the training and the validation part, `(window, lead, time)`, where they are not to be
+        cut from the record one after the other.
     """
-    torch.manual_seed(seed)
-    device = fitting_device()
+    train, check = windows or _cut(prepared, options)
+    inputs, device = list(inputs), fitting_device()
     width = matched_width(options.head, options.n_weight, n_time=options.n_time)
-    model = StackedCnn(_N_LEAD, options.head, width, n_time=options.n_time).to(device)
+    with seeded(seed):
+        model = StackedCnn(len(inputs), options.head, width, n_time=options.n_time).to(device)
     train, check = (torch.from_numpy(part).to(device) for part in (train, check))
-    hidden = 1 - torch.eye(_N_LEAD, device=device)
+    hidden = 1 - torch.eye(_N_LEAD, device=device)[inputs]
 
     def errors(model: StackedCnn, windows: Tensor) -> Tensor:
-        squared = (model(windows) - windows.unsqueeze(1)).square().mean(dim=(0, 3))
-        return (squared * hidden).sum(dim=1) / hidden.sum(dim=1)
+        found = model(windows[:, inputs]) - windows.unsqueeze(1)
+        return (found.square().mean(dim=(0, 3)) * hidden).sum(dim=1) / hidden.sum(dim=1)
 
     history = fit(
         model,
@@ -176,36 +218,38 @@ def fit_windows(
     return model.cpu(), history
 
 
-def predict_windows(model: StackedCnn, signals: np.ndarray) -> np.ndarray:
-    """Return predictions `(input, lead, time)` for one part `(lead, time)`.
-
-    Windows overlap by three quarters and are averaged with Hann weights, so that no window's
-    edge shows.
-    """
-    n_time = signals.shape[-1]
-    padded = np.pad(
-        signals, [(0, 0), (N_TIME, 2 * N_TIME)], mode="reflect" if n_time > 2 * N_TIME else "edge"
+def _cut(prepared: Prepared, options: CnnOptions) -> tuple[np.ndarray, np.ndarray]:
+    """Return overlapping windows of the training and the validation part."""
+    hops = (options.hop, options.n_time // 4)
+    parts = (prepared.train, prepared.validation)
+    return tuple(
+        make_windows(part, options.n_time, hop=hop) for part, hop in zip(parts, hops, strict=True)
     )
-    hop = N_TIME // 4
-    windows = torch.from_numpy(make_windows(padded.astype(np.float32), N_TIME, hop=hop))
-    weights = np.hanning(N_TIME + 2)[1:-1].astype(np.float32)
-    total = np.zeros((_N_LEAD, _N_LEAD, padded.shape[-1]), dtype=np.float32)
+
+
+def predict_windows(model: StackedCnn, signals: np.ndarray) -> np.ndarray:
+    """Return predictions `(input, lead, time)` for one part `(input, time)`, scaled.
+
+    Windows of the networks' own length overlap by three quarters and are averaged with Hann
+    weights, so that no window's edge shows.
+
+    Raises
+    ------
+    ValueError
+        If the signals have not a row for each network.
+    """
+    check_inputs(signals, model.n_member)
+    n_time, length, hop = signals.shape[-1], model.n_time, model.n_time // 4
+    mode = "reflect" if n_time > 2 * length else "edge"
+    padded = np.pad(signals, [(0, 0), (length, 2 * length)], mode=mode)
+    windows = torch.from_numpy(make_windows(padded.astype(np.float32), length, hop=hop))
+    weights = np.hanning(length + 2)[1:-1].astype(np.float32)
+    total = np.zeros((model.n_member, _N_LEAD, padded.shape[-1]), dtype=np.float32)
     norm = np.zeros(padded.shape[-1], dtype=np.float32)
     with torch.no_grad():
         for number, window in enumerate(windows):
-            place = slice(number * hop, number * hop + N_TIME)
+            place = slice(number * hop, number * hop + length)
             total[..., place] += model(window.unsqueeze(0))[0].numpy() * weights
             norm[place] += weights
-    inside = slice(N_TIME, N_TIME + n_time)
+    inside = slice(length, length + n_time)
     return total[..., inside] / norm[inside]
-
-
-def predict_head(head: str, prepared: Prepared, seed: int) -> np.ndarray:
-    """Return predictions of the test part `(input, lead, time)` by networks of one head."""
-    model, _ = fit_cnn(prepared, options=CnnOptions(head), seed=seed)
-    return predict_windows(model, prepared.test)
-
-
-predict_1d = partial(predict_head, "1d")
-predict_2d = partial(predict_head, "2d_shared")
-predict_separable = partial(predict_head, "2d_separable")

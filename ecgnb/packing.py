@@ -9,15 +9,18 @@ import torch
 from scipy.spatial import cKDTree
 
 from ecgnb.best import BestModel, BestOptions, Corrector
+from ecgnb.leads import LEADS
 from ecgnb.linear import LagModel
 from ecgnb.neighbours import Embedding, Library, NeighbourModel
+from ecgnb.networks import CnnOptions, StackedCnn, matched_width
 from ecgnb.templates import BeatModel
 
 _CLASSES = {
     kind.__name__: kind
     for kind in (BeatModel, BestModel, Embedding, LagModel, Library, NeighbourModel)
 }
-_CORRECTOR, _TREE = "Corrector", "cKDTree"
+_CORRECTOR, _STACK, _TREE = "Corrector", "StackedCnn", "cKDTree"
+_AS_WRITTEN = {"blend": "share"}  # fields renamed since the first files were written
 
 
 class Packed:
@@ -59,10 +62,16 @@ def pack(thing: Any, packed: Packed) -> Any:  # noqa: ANN401 (a tree of JSON val
     if isinstance(thing, Corrector):
         state = {name: pack(value, packed) for name, value in thing.state_dict().items()}
         return {"class": _CORRECTOR, "state": state}
+    if isinstance(thing, StackedCnn):
+        state = {name: pack(value, packed) for name, value in thing.state_dict().items()}
+        return {"class": _STACK, "head": thing.head, "n_time": thing.n_time, "state": state}
     if isinstance(thing, tuple | list):
         return {"tuple": [pack(item, packed) for item in thing]}
     if is_dataclass(thing) and type(thing).__name__ in _CLASSES:
-        values = {f.name: pack(getattr(thing, f.name), packed) for f in fields(thing)}
+        values = {
+            _AS_WRITTEN.get(f.name, f.name): pack(getattr(thing, f.name), packed)
+            for f in fields(thing)
+        }
         return {"class": type(thing).__name__, "fields": values}
     return json.loads(json.dumps(thing.item() if isinstance(thing, np.generic) else thing))
 
@@ -85,10 +94,25 @@ def unpack(facts: Any, arrays: dict[str, np.ndarray]) -> Any:  # noqa: ANN401
         return tuple(unpack(item, arrays) for item in facts["tuple"])
     if facts["class"] == _TREE:
         return cKDTree(unpack(facts["data"], arrays))
-    if facts["class"] == _CORRECTOR:
-        return _corrector({name: unpack(value, arrays) for name, value in facts["state"].items()})
-    values = {name: unpack(value, arrays) for name, value in facts["fields"].items()}
+    if facts["class"] in (_CORRECTOR, _STACK):
+        state = {name: unpack(value, arrays) for name, value in facts["state"].items()}
+        if facts["class"] == _CORRECTOR:
+            return _corrector(state)
+        return _stack(state, facts["head"], facts["n_time"])
+    as_read = {written: name for name, written in _AS_WRITTEN.items()}
+    values = {as_read.get(name, name): unpack(v, arrays) for name, v in facts["fields"].items()}
     return _CLASSES[facts["class"]](**values)
+
+
+def _stack(state: dict[str, torch.Tensor], head: str, n_time: int) -> StackedCnn:
+    """Return the networks of a state, their number and size read off the state."""
+    n_member, _, width = state["narrow.weight"].shape
+    options = CnnOptions(head, n_time=n_time)
+    if n_member > len(LEADS) or width > 16 * matched_width(head, options.n_weight, n_time=n_time):
+        raise ValueError(f"{n_member} networks of width {width}")
+    networks = StackedCnn(n_member, head, width, n_time=n_time)
+    networks.load_state_dict(state)
+    return networks.eval()
 
 
 def _corrector(state: dict[str, torch.Tensor]) -> Corrector:

@@ -5,7 +5,6 @@ held-back part on which what can be expected is measured.
 """
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
@@ -13,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ecgnb import best, experiments, linear, neighbours, templates
+from ecgnb.experiments import METHODS, Model
 from ecgnb.leads import lead_index, other_leads, standard_name
+from ecgnb.metrics import correlation
 from ecgnb.placement import find_misplaced
 from ecgnb.preprocessing import (
     Prepared,
@@ -35,19 +35,6 @@ CAUTION = (
 )
 
 
-def _fit_best(prepared: Prepared, lead: int, seed: int) -> best.BestModel:
-    return best.fit_best(prepared, inputs=(lead,), seed=seed)
-
-
-FITS: dict[str, Callable[[Prepared, int, int], Any]] = {
-    "best": _fit_best,
-    "neighbours": lambda p, lead, _: neighbours.fit_library(p, lead),
-    "average_beat_ridge": lambda p, lead, _: templates.fit_beat_ridge(p, lead),
-    "lagged_ridge": lambda p, lead, _: experiments.fit_lagged_ridge(p, lead),
-    "least_squares": lambda p, lead, _: linear.fit_least_squares(p.train[lead], p.train),
-}
-
-
 @dataclass(frozen=True)
 class PersonalModel:
     """A fitted model with all that is needed to use it and to know what to expect of it.
@@ -59,7 +46,7 @@ class PersonalModel:
 
     lead: str
     method: str
-    model: Any
+    model: Model
     scaling: Scaling
     options: PreprocessingOptions
     expected: pd.DataFrame
@@ -73,7 +60,7 @@ class PersonalModel:
         """Return all leads `(lead, time)` in mV from the filtered input `(time,)`, mV."""
         row = lead_index(self.lead)
         scaled = (signal - self.scaling.offset[row]) / self.scaling.factor[row]
-        return self.scaling.to_mv(_predict(self.model, scaled.astype(np.float32)))
+        return self.scaling.to_mv(self.model.predict(scaled.astype(np.float32)[None])[0])
 
 
 def fit_personal(
@@ -87,7 +74,7 @@ def fit_personal(
     """Return the model of one person for one input lead.
 
     Closed forms are fitted twice: once to measure what to expect, then with the validation part
-    added to the training part and the held-back part in its place. `best` is fitted once.
+    added to the training part and the held-back part in its place. Networks are fitted once.
 
     Parameters
     ----------
@@ -96,7 +83,7 @@ def fit_personal(
     lead
         The lead that will be given.
     method
-        A key of `FITS`.
+        A key of `experiments.METHODS`.
     seed
         Of the network's fit.
 
@@ -107,18 +94,19 @@ def fit_personal(
     ValueError
         For an unknown method.
     """
-    if method not in FITS:
-        raise ValueError(f"no method {method!r}; choose from {', '.join(FITS)}")
+    if method not in METHODS:
+        raise ValueError(f"no method {method!r}; choose from {', '.join(METHODS)}")
     lead, row = standard_name(lead), lead_index(lead)
     check_calibration(record, lead)
     prepared = prepare_record(record, options)
-    model = FITS[method](prepared, row, seed)
-    guess = _predict(model, prepared.test[row])
+    chosen = METHODS[method]
+    model = chosen.fit(prepared, (row,), seed=seed)
+    (guess,) = model.predict(prepared.test[[row]])
     expected = score_leads(
         prepared.scaling.to_mv(prepared.test), prepared.scaling.to_mv(guess), lead
     )
-    if method != "best":
-        model = FITS[method](_with_all(prepared), row, seed)
+    if not chosen.is_network:
+        model = chosen.fit(_with_all(prepared), (row,), seed=seed)
     return PersonalModel(
         lead=lead,
         method=method,
@@ -138,13 +126,6 @@ def _with_all(prepared: Prepared) -> Prepared:
     train = np.concatenate([prepared.train, prepared.validation], axis=1)
     seams = (*prepared.seams, prepared.train.shape[1])
     return replace(prepared, train=train, validation=prepared.test, seams=seams)
-
-
-def _predict(model: Any, scaled: np.ndarray) -> np.ndarray:  # noqa: ANN401
-    """Return all leads `(lead, time)` from one `(time,)`, scaled units."""
-    if isinstance(model, best.BestModel):
-        return model.predict(scaled[None])[0]
-    return model.predict(scaled)
 
 
 def _describe(record: Record) -> dict[str, Any]:
@@ -169,9 +150,8 @@ def score_leads(truth_mv: np.ndarray, guess_mv: np.ndarray, lead: str) -> pd.Dat
     rows = []
     for name in other_leads(lead):
         truth, guess = truth_mv[lead_index(name)], guess_mv[lead_index(name)]
-        flat = min(np.ptp(truth), np.ptp(guess)) < 1e-9
-        r = np.nan if flat else np.corrcoef(truth, guess)[0, 1]
-        rows.append((name, float(r), float(np.sqrt(np.mean(np.square(truth - guess))))))
+        r = float(correlation(truth, guess))
+        rows.append((name, r, float(np.sqrt(np.mean(np.square(truth - guess))))))
     return pd.DataFrame(rows, columns=["lead", "r", "rmse_mv"])
 
 

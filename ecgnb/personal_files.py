@@ -10,9 +10,10 @@ import pandas as pd
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
+from ecgnb.experiments import METHODS, LeadModels, Model
 from ecgnb.leads import LEADS
 from ecgnb.packing import Packed, pack, unpack
-from ecgnb.personal import CAUTION, FITS, PersonalModel
+from ecgnb.personal import CAUTION, PersonalModel
 from ecgnb.preprocessing import Scaling
 from ecgnb.showing import for_header
 from ecgnb.splits import PreprocessingOptions
@@ -47,13 +48,22 @@ def save_personal(model: PersonalModel, path: Path | str) -> Path:
         "versions": versions(),
         "known": pack(model.known, packed),
         "scaling": [pack(np.array(part), packed) for part in scaling],
-        "model": pack(model.model, packed),
+        "model": pack(_for_file(model.model), packed),
     }
     content = save_arrays(packed.arrays)
     card["arrays_sha256"] = sha256_of(content)
     card["card_sha256"] = _card_sum(card)
     write_bytes(arrays_path, content)
     return write_bytes(card_path, (json.dumps(card, indent=1) + "\n").encode())
+
+
+def _for_file(model: Model) -> object:
+    """Return what a file holds of a model: a closed form as that of its one lead."""
+    return model.models[0] if isinstance(model, LeadModels) else model
+
+
+def _from_file(method: str, stored: Any) -> Model:  # noqa: ANN401
+    return stored if METHODS[method].is_network else LeadModels((stored,))
 
 
 def _files(path: Path | str) -> tuple[Path, Path]:
@@ -111,12 +121,12 @@ def load_personal(path: Path | str) -> PersonalModel:
 def _from_card(card: dict[str, Any], arrays: dict[str, np.ndarray]) -> PersonalModel:
     scaling = Scaling(*(unpack(facts, arrays) for facts in card["scaling"]))
     expected = pd.DataFrame(card["expected"]).astype({"r": float, "rmse_mv": float})
-    if card["method"] not in FITS or card["lead"] not in LEADS or len(expected) != 11:
+    if card["method"] not in METHODS or card["lead"] not in LEADS or len(expected) != 11:
         raise ValueError("unknown method or lead")
     return PersonalModel(
         lead=card["lead"],
         method=card["method"],
-        model=unpack(card["model"], arrays),
+        model=_from_file(card["method"], unpack(card["model"], arrays)),
         scaling=scaling,
         options=PreprocessingOptions(**card["options"]),
         expected=expected,

@@ -1,7 +1,7 @@
 """Closed forms fitted on other people: what a lead tells about the others without calibration.
 
-The sums over time that a lagged fit needs simply add up over records, so that leaving one person
-out means subtracting that person's sums: every fit costs one small solve.
+The sums over time that a lagged fit needs simply add up over records, so that a fit on all but
+one person adds up the sums of the others: every fit costs one small solve.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ecgnb.experiments import predict_test
 from ecgnb.leads import LEADS
 from ecgnb.linear import Moments, lag_moments, solve_ridge
 from ecgnb.metrics import score_pairs
@@ -22,9 +23,8 @@ from ecgnb.runner import EXACT, Outcome, Task, write_study
 from ecgnb.sources import Source, key_of, list_sources
 from ecgnb.splits import PreprocessingOptions
 from ecgnb.tasks import code_digest
-from ecgnb.templates import fit_average_beat
 
-REACHES_S = {"population_line": 0.0, "population_ridge": 0.1}
+POPULATION_REACHES_S = {"population_line": 0.0, "population_ridge": 0.1}
 PairOfParts = tuple[Moments, Moments]
 
 
@@ -68,7 +68,7 @@ class Population:
         ]
         moments = {
             method: [part_moments(one, reach_s) for one in records]
-            for method, reach_s in REACHES_S.items()
+            for method, reach_s in POPULATION_REACHES_S.items()
         }
         return cls(records, people, moments)
 
@@ -93,9 +93,7 @@ def score_left_out(population: Population, index: int) -> pd.DataFrame:
     training part, so that only shape is carried over.
     """
     one, known = population.records[index], population.others(index)
-    beat = np.stack(
-        [fit_average_beat(one, lead).predict(one.test[lead]) for lead in range(len(LEADS))]
-    )
+    beat = predict_test(one, "average_beat")
     tables = []
     for method, each in population.moments.items():
         predictions = predict_left_out(one, total([each[number] for number in known]))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecgnb.experiments import METHODS, score_method
+from ecgnb.experiments import METHODS, predict_test, score_method
 from ecgnb.metrics import SCORES, bootstrap_mean
 from ecgnb.preprocessing import Prepared, prepare_record
 from ecgnb.runner import Results, Task, finished, store_of
@@ -147,7 +147,7 @@ def _plan(
 def _prepare(source: Source, options: PreprocessingOptions) -> Given:
     """Return a record ready for a model, and its prediction by the average beat."""
     prepared = prepare_record(source.read(), options)
-    return prepared, METHODS["average_beat"].fit_predict(prepared, 0)
+    return prepared, predict_test(prepared, "average_beat")
 
 
 def _score(method: str, seed: int, given: Given) -> dict[str, pd.DataFrame]:

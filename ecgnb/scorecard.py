@@ -7,29 +7,13 @@ from docutils.nodes import make_id
 from IPython.display import HTML, display
 from matplotlib.axes import Axes
 
-from ecgnb.claims import VERDICTS
+from ecgnb.claims import CLAIMS, NOT_MEASURED, VERDICTS, OwnRun
 from ecgnb.plotting import COLOURS
 from ecgnb.report import Chapter
 from ecgnb.tasks import MissingArtifactError
 
 _MARKS = dict(zip(VERDICTS, ("✓", "◐", "✗", "?"), strict=True))
 _COLOURS = dict(zip(VERDICTS, (COLOURS[2], COLOURS[0], COLOURS[1], COLOURS[6]), strict=True))
-
-# What the chapters of the reader's own run say: chapter, words with the names of its numbers.
-_OWN = {
-    "cnn-scores": ("04_cnn", "mean r {cnn_1d_r:.2f} (1-D head), {cnn_2d_r:.2f} (2-D head)"),
-    "ls-scores": ("03_least_squares", "mean r {line_r:.2f} with intercept"),
-    "2d-beats-1d": ("04_cnn", "mean r {cnn_2d_r:.2f} (2-D head), {cnn_1d_r:.2f} (1-D head)"),
-    "qrs-t-focus": ("07_grad_cam", "the two densest waves in {agree_percent:.0f} % of the pairs"),
-    "v2-v4-most": ("07_grad_cam", "mean rank {near_low:.1f} to {near_high:.1f} of 12"),
-    "avl-least": ("07_grad_cam", "rank {avl_low:.0f} to {avl_high:.0f} of 12"),
-    "conditions-alike": ("09_conditions_compared", "rank correlation of waves {alike_wave:.2f}"),
-    "leads-differ-by-condition": (
-        "09_conditions_compared",
-        "{n_survived:.0f} of {n_tested:.0f} lead differences agree in all pairs",
-    ),
-    "feasible": ("04_cnn", "mean r {best_r:.3f} of the best method"),
-}
 
 
 def add_own_run(card: pd.DataFrame, chapter: Chapter) -> pd.DataFrame:
@@ -43,15 +27,18 @@ def add_own_run(card: pd.DataFrame, chapter: Chapter) -> pd.DataFrame:
         Of the page; its run is the reader's.
     """
     kind = "simulated" if chapter.simulated else "real"
-    return card.assign(own=[f"{_own(chapter, name)} ({kind})" for name in card["claim"]])
+    runs = {claim.name: claim.own for claim in CLAIMS}
+    return card.assign(own=[f"{_own(chapter, runs[name])} ({kind})" for name in card["claim"]])
 
 
-def _own(chapter: Chapter, name: str) -> str:
+def _own(chapter: Chapter, own: OwnRun | None) -> str:
+    if own is None:
+        return NOT_MEASURED
     try:
-        source, words = _OWN[name]
-        return words.format(**chapter.read_numbers(source, "numbers"))
-    except (KeyError, MissingArtifactError):
-        return "not measured in this run"
+        numbers = chapter.read_numbers(own.chapter, "numbers")
+    except MissingArtifactError:
+        return NOT_MEASURED
+    return own.tell(numbers)
 
 
 def show_cards(card: pd.DataFrame) -> None:

@@ -32,8 +32,8 @@ def survive(
 ) -> pd.DataFrame:
     """Return a row per claim: with plain Grad-CAM, after the audit, and the share of tests.
 
-    `share` is that of the tests after the audit that came out as claimed (NaN: none could be
-    made). A claim about healthy people is put to every pair of target and attribution, in plain
+    `share_of_tests` is that of the tests after the audit that came out as claimed (NaN: none could
+    be made). A claim about healthy people is put to every pair of target and attribution, in plain
     beats and at equal amplitude of the leads.
 
     Parameters
@@ -55,7 +55,7 @@ def survive(
         _alike(summary),
         _differ(differences, equal),
     ]
-    return pd.DataFrame(rows, columns=["claim", "plain", "after", "share"])
+    return pd.DataFrame(rows, columns=["claim", "plain", "after", "share_of_tests"])
 
 
 def _waves(healthy: pd.DataFrame) -> tuple[str, str, str, float]:
@@ -66,8 +66,9 @@ def _waves(healthy: pd.DataFrame) -> tuple[str, str, str, float]:
         f"QRS and T are the two densest per time in {per_ms['qrs_t'].sum()} of {len(per_ms)} "
         f"pairs of target and method, per voltage in {per_mv['qrs_t'].sum()}"
     )
-    share = (per_ms["qrs_t"].sum() + per_mv["qrs_t"].sum()) / (2 * len(per_ms))
-    return "qrs-t-focus", f"densest: {plain['first']}, then {plain['second']}", after, float(share)
+    share_of_tests = (per_ms["qrs_t"].sum() + per_mv["qrs_t"].sum()) / (2 * len(per_ms))
+    before = f"densest: {plain['first']}, then {plain['second']}"
+    return "qrs-t-focus", before, after, float(share_of_tests)
 
 
 def _ranks(audit: pd.DataFrame) -> list[tuple[str, str, str, float]]:

@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from ecgnb.diagnoses import CONDITIONS, HEALTHY
-from ecgnb.experiments import METHODS
+from ecgnb.experiments import predict_test
 from ecgnb.metrics import Estimate, only_independent, score_pairs
-from ecgnb.networks import CnnOptions, fit_cnn, predict_windows
 from ecgnb.preprocessing import prepare_record
 from ecgnb.record import Record
 from ecgnb.shares import permutation_p
@@ -48,14 +47,11 @@ def personal_scores(record: Record, *, n_step: int = _N_STEP, seed: int = 0) -> 
     started = time.process_time()
     n_time = round(_LONGEST_S * record.sampling_rate)
     prepared = prepare_record(replace(record, signals=record.signals[:, :n_time]))
-    beat = METHODS["average_beat"].fit_predict(prepared, 0)
-    model, _ = fit_cnn(prepared, options=CnnOptions("2d_shared", n_step=n_step), seed=seed)
+    options = {"average_beat": {}, "average_beat_ridge": {}, "cnn_2d": {"n_step": n_step}}
     predictions = {
-        "average_beat": beat,
-        "average_beat_ridge": METHODS["average_beat_ridge"].fit_predict(prepared, 0),
-        "cnn_2d": predict_windows(model, prepared.test),
+        method: predict_test(prepared, method, seed=seed, **own) for method, own in options.items()
     }
-    rows = []
+    beat, rows = predictions["average_beat"], []
     for method, predicted in predictions.items():
         pairs = score_pairs(prepared.test, predicted, prepared.scaling, average_beat=beat)
         means = only_independent(pairs)[list(SCORES)].mean()

@@ -14,13 +14,13 @@ from torch.nn import functional
 
 from ecgnb.leads import LEADS
 from ecgnb.pca import fit_pca
-from ecgnb.training import FitOptions, History, draw_windows, fit
+from ecgnb.training import FitOptions, History, draw_windows, fit, seeded
 from ecgnb.windows import N_TIME
 
 _N_LEAD = len(LEADS)
 _N_SHORT = N_TIME // 16
 _IN_USE_NATS = 0.05
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+STEPS_TAKEN = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
@@ -134,15 +134,21 @@ def kl_per_latent(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
 
 
-def elbo_terms(model: Vae, windows: Tensor, *, sample: bool = True) -> dict[str, Tensor]:
+def elbo_terms(
+    model: Vae, windows: Tensor, *, generator: torch.Generator | None = None
+) -> dict[str, Tensor]:
     """Return the two terms of the negative ELBO per window `(window,)`, in nats.
 
+    Latents are drawn from `generator`; without one they stay at their means.
     Both are sums over the window (reconstruction: over leads and samples, without the constant;
     KL: over latents), so that their weights against each other are those of the model.
     """
     mean, log_variance = model.encode(windows)
-    noise = torch.randn_like(mean) if sample else torch.zeros_like(mean)
-    error = model.decode(mean + noise * (0.5 * log_variance).exp()) - windows
+    latents = mean
+    if generator is not None:
+        noise = torch.empty_like(mean).normal_(generator=generator)
+        latents = mean + noise * (0.5 * log_variance).exp()
+    error = model.decode(latents) - windows
     return {
         "reconstruction": 0.5 * error.square().sum(dim=(1, 2)) / model.options.noise**2,
         "kl": kl_per_latent(mean, log_variance).sum(dim=1),
@@ -159,8 +165,8 @@ def fit_vae(
     the validation windows.
     """
     options = options or VaeOptions()
-    torch.manual_seed(seed)
-    model = Vae(options)
+    with seeded(seed) as noise:
+        model = Vae(options)
     windows = torch.from_numpy(np.ascontiguousarray(train, dtype=np.float32))
     start_from_pca(model, train)
     start = [weights.detach().clone() for weights in model.parameters()]
@@ -170,14 +176,14 @@ def fit_vae(
 
     def loss(model: Vae, batch: Tensor) -> dict[str, Tensor]:
         model.kl_weight.add_(growth).clamp_(max=1)
-        terms = elbo_terms(model, batch)
+        terms = elbo_terms(model, batch, generator=noise)
         return {
             name: term.mean() * (model.kl_weight if name == "kl" else 1)
             for name, term in terms.items()
         }
 
     def validate(model: Vae) -> Tensor:
-        return sum(elbo_terms(model, check, sample=False).values()).mean()
+        return sum(elbo_terms(model, check).values()).mean()
 
     settings = FitOptions(
         options.n_step,
@@ -193,26 +199,26 @@ def fit_vae(
         return (mix_windows(*pick(generator), *pick(generator), generator),)
 
     history = fit(model, draw, loss, validate=validate, options=settings)
-    history.share = choose_share(model, start, validation)
+    history.step_taken = choose_step(model, start, validation)
     return model.eval(), history
 
 
-def choose_share(model: Vae, start: Sequence[Tensor], validation: np.ndarray) -> float:
+def choose_step(model: Vae, start: Sequence[Tensor], validation: np.ndarray) -> float:
     """Return how far the weights go from `start` to where the fit took them, and set them there.
 
-    The one of `SHARES` with the least reconstruction error on validation patients.
+    The one of `STEPS_TAKEN` with the least reconstruction error on validation patients.
     """
     end = [weights.detach().clone() for weights in model.parameters()]
 
-    def go(share: float) -> float:
+    def go(step_taken: float) -> float:
         with torch.no_grad():
             for weights, first, last in zip(model.parameters(), start, end, strict=True):
-                weights.copy_(torch.lerp(first, last, share))
+                weights.copy_(torch.lerp(first, last, step_taken))
         return float(np.square(reconstruct(model, validation) - validation).mean())
 
-    share = min(SHARES, key=go)
-    go(share)
-    return share
+    chosen = min(STEPS_TAKEN, key=go)
+    go(chosen)
+    return chosen
 
 
 def mix_windows(first: Tensor, second: Tensor, generator: torch.Generator) -> Tensor:
@@ -220,8 +226,8 @@ def mix_windows(first: Tensor, second: Tensor, generator: torch.Generator) -> Te
 
     Few patients leave much of the space between them empty; points on these lines fill it.
     """
-    share = 2 * torch.rand(len(first), 1, 1, generator=generator) - 0.5
-    return share * first + (1 - share) * second
+    place = 2 * torch.rand(len(first), 1, 1, generator=generator) - 0.5
+    return place * first + (1 - place) * second
 
 
 def latents_in_use(model: Vae, windows: np.ndarray) -> np.ndarray:

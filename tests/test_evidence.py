@@ -66,21 +66,21 @@ def survived(table, audit):
 def test_claims_that_are_true_of_the_maps_survive():
     left = survived(share_table(waves=QRS_T, leads=FLAT), audit_rows(2.0, 12.0))
     for claim in ("qrs-t-focus", "v2-v4-most", "avl-least", "conditions-alike"):
-        assert left.loc[claim, "share"] == 1, claim
-    assert left.loc["leads-differ-by-condition", "share"] == 0
+        assert left.loc[claim, "share_of_tests"] == 1, claim
+    assert left.loc["leads-differ-by-condition", "share_of_tests"] == 0
 
 
 def test_claims_that_are_false_of_the_maps_fall():
     left = survived(share_table(waves=QRS_T[::-1], leads=FLAT), audit_rows(7.0, 1.0))
     for claim in ("qrs-t-focus", "v2-v4-most", "avl-least"):
-        assert left.loc[claim, "share"] == 0, claim
+        assert left.loc[claim, "share_of_tests"] == 0, claim
 
 
 def test_no_condition_with_three_patients_leaves_the_comparison_open():
     table = share_table(waves=QRS_T, leads=FLAT, conditions=(HEALTHY,))
     left = survived(table, audit_rows(2.0, 12.0))
-    assert np.isnan(left.loc["conditions-alike", "share"])
-    assert np.isnan(left.loc["leads-differ-by-condition", "share"])
+    assert np.isnan(left.loc["conditions-alike", "share_of_tests"])
+    assert np.isnan(left.loc["leads-differ-by-condition", "share_of_tests"])
 
 
 def test_equal_numbers_cut_every_group_to_the_smallest_of_three_or_more():

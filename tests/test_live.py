@@ -61,7 +61,7 @@ def settle(page):
 
 def test_the_look_up_of_the_page_is_that_of_the_ladder(prepared, recording):
     lead, n_time = lead_index("V2"), recording.shown.shape[1]
-    ladder = experiments.METHODS["neighbours"].fit_predict(prepared, 0)[lead, :, :n_time]
+    ladder = experiments.predict_test(prepared, "neighbours", inputs=(lead,))[0, :, :n_time]
     difference = prepared.scaling.to_mv(ladder) - live.predict(recording, lead)
     assert np.sqrt(np.square(difference).mean()) < 0.01
 

@@ -7,6 +7,7 @@ from ecgnb.metrics import (
     bootstrap_mean,
     compare_by_origin,
     compare_methods,
+    correlation,
     score_pairs,
     summarise,
 )
@@ -48,6 +49,30 @@ def test_a_flat_lead_is_undefined_and_counted(truth):
     flat = scores[scores["output_lead"] == LEADS[4]]
     assert flat["r"].isna().all()
     assert summarise(scores)["n_undefined"].item() == 11
+
+
+def test_r_is_that_of_numpy_wherever_it_is_defined(truth):
+    guess = truth + np.random.default_rng(2).normal(size=truth.shape)
+    for size in (1.0, 1e-4, 1e3):
+        wanted = [np.corrcoef(*pair)[0, 1] for pair in zip(truth, guess, strict=True)]
+        np.testing.assert_allclose(correlation(truth, size * guess), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("flat", ["truth", "guess", "both"])
+def test_a_flat_signal_has_no_r_on_either_side_and_no_warning(truth, flat):
+    signals = {"truth": truth[0].copy(), "guess": truth[1].copy()}
+    for name in signals if flat == "both" else [flat]:
+        signals[name][:] = 1 / 3
+    assert np.isnan(correlation(**signals))
+
+
+def test_predictions_that_numpy_would_stretch_over_the_truth_are_refused(truth):
+    whole = broadcast(truth)
+    for wrong in (whole[:1], whole[..., :1], truth, whole[:, 0]):
+        with pytest.raises(ValueError, match=r"predictions must be \(input, lead, time\)"):
+            score_pairs(truth, wrong, SCALING)
+        with pytest.raises(ValueError, match="average_beat must be"):
+            score_pairs(truth, whole, SCALING, average_beat=wrong)
 
 
 def test_slope_and_variance_ratio_see_what_r_cannot(truth):

@@ -94,6 +94,68 @@ def test_predictions_cover_the_whole_part(prepared):
     assert np.isfinite(guess).all()
 
 
+@pytest.mark.parametrize("head", networks.HEADS)
+@pytest.mark.parametrize("n_time", [128, 512])
+def test_a_network_of_another_window_length_predicts_with_its_own(head, n_time):
+    """A signal that repeats every quarter window looks alike in all windows.
+
+    Then the prediction is the Hann-weighted mean of the quarters of one window's.
+    """
+    torch.manual_seed(0)
+    model, quarter = networks.StackedCnn(12, head, 4, n_time=n_time), n_time // 4
+    period = np.random.default_rng(0).normal(size=(12, quarter)).astype(np.float32)
+    guess = networks.predict_windows(model, np.tile(period, 12))
+    with torch.no_grad():
+        quarters = model(torch.from_numpy(np.tile(period, 4))[None])[0].unflatten(-1, (4, quarter))
+    weights = torch.hann_window(n_time + 2, periodic=False)[1:-1].reshape(4, quarter)
+    wanted = ((quarters * weights).sum(dim=2) / weights.sum(dim=0)).numpy()
+    middle = guess[..., 4 * quarter : 5 * quarter]
+    np.testing.assert_allclose(middle, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("head", networks.HEADS)
+@pytest.mark.parametrize("n_time", [253, 512, 128])
+def test_windows_of_another_length_are_refused_with_both_lengths(head, n_time):
+    model = networks.StackedCnn(3, head, 8)
+    with pytest.raises(ValueError, match=rf"\(3, {n_time}\) do not fit .*\(3, 256\)"):
+        model(torch.zeros(2, 3, n_time))
+
+
+@pytest.mark.parametrize("shape", [(4, 2, 20), (4, 2, 5), (4, 4, 10), (4, 1, 7, 20)])
+def test_a_dense_layer_refuses_features_it_would_otherwise_fold_into_its_own(shape):
+    """Each shape holds a multiple of 2 members x 10 features, so that a reshape goes through."""
+    with pytest.raises(ValueError, match="do not fit a layer of 2 members with width 10"):
+        networks.StackedDense(2, 10, 3)(torch.zeros(shape))
+
+
+def test_the_order_of_the_inputs_is_that_of_the_predictions(prepared):
+    options = networks.CnnOptions("2d_shared", n_step=3)
+    model, _ = networks.fit_cnn(prepared, (7, 0), options=options)
+    there, back = model.predict(prepared.test[[7, 0]]), model.predict(prepared.test[[0, 7]])
+    assert there.shape == (2, *prepared.test.shape)
+    assert not np.allclose(there, back)
+
+
+def test_a_fit_leaves_pytorchs_own_generator_as_it_was(prepared):
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    networks.fit_cnn(prepared, options=networks.CnnOptions(n_step=2))
+    best.fit_best(prepared, (7,), options=best.BestOptions(n_step=2, n_time=128))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_validation_that_does_not_tell_members_apart_is_refused():
+    model = networks.StackedCnn(2, "1d", 4)
+    with pytest.raises(ValueError, match=r"2 members gave \(1,\) errors"):
+        fit(
+            model,
+            lambda generator: (),
+            lambda model: {"size": model.narrow.weight.square().sum()},
+            validate=lambda model: model.narrow.weight.square().sum(),
+            options=FitOptions(1),
+        )
+
+
 def test_each_member_keeps_its_own_best_state():
     class Pair(torch.nn.Module):
         n_member = 2
@@ -135,7 +197,7 @@ def test_the_corrector_starts_from_the_mean_of_both_neighbours(prepared):
 
 def test_a_network_for_one_lead_needs_no_other_lead(prepared):
     options = best.BestOptions(n_step=4, n_time=128)
-    model = best.fit_best(prepared, inputs=(7,), options=options)
+    model = best.fit_best(prepared, (7,), options=options)
     assert model.predict(prepared.test[[7]]).shape == (1, *prepared.test.shape)
 
 
@@ -160,23 +222,8 @@ def test_stacked_gradients_are_those_of_vmap(head):
         torch.testing.assert_close(p.grad, gradients[name][:, 0], atol=1e-10, rtol=0)
 
 
-def test_training_in_bfloat16_learns_and_keeps_float32_weights():
-    torch.manual_seed(0)
-    layer, inputs = torch.nn.Linear(16, 1), torch.randn(256, 16)
-    wanted = inputs.sum(dim=1, keepdim=True)
-
-    def error(model):
-        return (model(inputs).float() - wanted).square().mean()
-
-    before = float(error(layer).detach())
-    options = FitOptions(60, 0.1, check_every=20, bf16=True)
-    fit(layer, lambda _: (), lambda model: {"e": error(model)}, validate=error, options=options)
-    assert layer.weight.dtype == torch.float32
-    assert float(error(layer).detach()) < 0.05 * before
-
-
 def test_scrambled_labels_of_the_test_part_destroy_the_score(prepared):
-    guess = experiments.METHODS["average_beat_ridge"].fit_predict(prepared, 0)
+    guess = experiments.predict_test(prepared, "average_beat_ridge")
     order = np.random.default_rng(0).permutation(prepared.test.shape[1])
     right, wrong = (
         score_pairs(truth, guess, prepared.scaling)["r"].abs()

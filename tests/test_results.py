@@ -9,7 +9,7 @@ import pytest
 from conftest import DATA
 
 from ecgnb.databases import find_records, load_record
-from ecgnb.experiments import CLOSED_FORMS, METHODS, score_method
+from ecgnb.experiments import CLOSED_FORMS, predict_test, score_method
 from ecgnb.metrics import compare_by_origin, compare_methods, summarise
 from ecgnb.multiverse import CHOICES, family
 from ecgnb.preprocessing import prepare_record
@@ -108,7 +108,7 @@ def test_the_present_code_gives_the_recorded_closed_forms(table):
     if not paths:
         pytest.skip("no real recordings at hand")
     prepared = prepare_record(load_record(paths[0], "twadb"))
-    beat = METHODS["average_beat"].fit_predict(prepared, 0)
+    beat = predict_test(prepared, "average_beat")
     for method in CLOSED_FORMS:
         found = score_method(prepared, method, average_beat=beat)[0]
         kept = table[(table["record"] == "twa44") & (table["method"] == method)]

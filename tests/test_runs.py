@@ -89,15 +89,15 @@ def test_a_task_that_raises_costs_only_itself_and_is_made_by_the_next_run(
 ):
     sound = experiments.METHODS["mean"]
 
-    def broken(prepared, seed):
+    def broken(prepared, inputs, **options):
         if prepared.record.name == "twa02":
             raise RuntimeError("deliberately broken")
-        return sound.fit_predict(prepared, seed)
+        return sound.fit(prepared, inputs, **options)
 
     methods = ("mean", *METHODS)
     run(cohort, tmp_path / "whole.csv", methods=methods)
     with monkeypatch.context() as patch:
-        patch.setitem(experiments.METHODS, "mean", replace(sound, fit_predict=broken, fit=None))
+        patch.setitem(experiments.METHODS, "mean", replace(sound, fit=broken))
         done = run(cohort, tmp_path / "t.csv", methods=methods)
     assert done.failed == ("twa02: RuntimeError: deliberately broken",)
     assert len(pd.read_csv(tmp_path / "t.csv")) == (3 * len(methods) - 1) * 132
@@ -109,12 +109,12 @@ def test_a_task_that_raises_costs_only_itself_and_is_made_by_the_next_run(
 def test_a_task_has_one_thread_in_every_library(cohort, tmp_path, monkeypatch):
     seen = []
 
-    def counting(prepared, seed):
+    def counting(prepared, inputs, **options):
         seen.extend(pool["num_threads"] for pool in threadpool_info())
         seen.append(torch.get_num_threads())
-        return experiments.METHODS["mean"].fit_predict(prepared, seed)
+        return experiments.METHODS["mean"].fit(prepared, inputs, **options)
 
-    method = replace(experiments.METHODS["mean"], fit_predict=counting, fit=None)
+    method = replace(experiments.METHODS["mean"], fit=counting)
     monkeypatch.setitem(experiments.METHODS, "counting", method)
     with threadpool_limits(2):
         run(cohort, tmp_path / "t.csv", methods=("counting",), records=["twa01"])

@@ -225,8 +225,8 @@ window.ecgLive = (() => {
       square += (truth[t] - guess[t]) ** 2;
       xx += x * x; yy += y * y; xy += x * y;
     }
-    const power = Math.sqrt((xx / n) * (yy / n));
-    return { r: power > 1e-12 ? xy / n / power : NaN, error: Math.sqrt(square / n) };
+    const flat = Math.min(xx, yy) / n <= 1e-12;
+    return { r: flat ? NaN : xy / n / Math.sqrt((xx / n) * (yy / n)), error: Math.sqrt(square / n) };
   }
 
   /* Run a generator to its end, in slices of `sliceMs` between which the page can breathe. */
