@@ -15,7 +15,7 @@ from scipy import signal as sps
 from ecgnb.beats import align_beats, average_beat, find_peaks, wave_masks
 from ecgnb.labels import SYNTHETIC_SHARE
 from ecgnb.leads import FRANK_LEADS, LEADS, independent_signals, limb_lead_error
-from ecgnb.preprocessing import fill_missing, filter_signals, resample_signals
+from ecgnb.preprocessing import clean, fill_missing, resample_signals
 from ecgnb.record import Record
 
 RATE_HZ = 500.0
@@ -155,7 +155,7 @@ def describe_record(record: Record) -> dict[str, object]:
     taken between 0.5 and 40 Hz, band powers at 500 Hz before any filter.
     """
     raw = resample_signals(fill_missing(record.signals), record.sampling_rate, RATE_HZ)
-    signals = filter_signals(raw, RATE_HZ)
+    signals = clean(raw, RATE_HZ)
     row: dict[str, object] = {
         "record": record.name,
         "database": record.database,

@@ -17,12 +17,12 @@ from ecgnb.leads import DOWER_INVERSE, INDEPENDENT_LEADS, KORS, frank_from_leads
 from ecgnb.matching import match_records
 from ecgnb.metrics import correlation
 from ecgnb.placement import lead_covariance, misplacements, unusual_placement
-from ecgnb.preprocessing import fill_missing, filter_signals
+from ecgnb.preprocessing import clean
 from ecgnb.record import Record, RecordError
 from ecgnb.runner import EXACT, Outcome, Task, finished, store_of, write_study
 from ecgnb.sources import Source, key_of, sources_of
 from ecgnb.tasks import code_digest, file_beside, write_bytes, write_manifest, write_table
-from ecgnb.usable import course
+from ecgnb.usable import RATE_HZ
 
 DATABASES = ("twadb", "ptbdb")
 FRANK_COLUMNS = ("record", "patient", "method", "lead", "r", "rmse_mv")
@@ -104,10 +104,7 @@ def score_frank(record: Record) -> pd.DataFrame:
     Inverse Dower (Edenbrandt and Pahlm 1988) and Kors (Kors et al. 1990) were both fitted on
     other people. Signals are filtered 0.5-40 Hz; `rmse_mv` in mV.
     """
-    leads, frank = (
-        filter_signals(fill_missing(part), record.sampling_rate)
-        for part in (record.signals, record.frank)
-    )
+    leads, frank = (clean(part, record.sampling_rate) for part in (record.signals, record.frank))
     rows = []
     for name, matrix in (("inverse Dower", DOWER_INVERSE), ("Kors", KORS)):
         for lead, guess, truth in zip("XYZ", frank_from_leads(leads, matrix), frank, strict=True):
@@ -196,7 +193,7 @@ def run_placement(
 def _covariance(source: Source) -> dict[str, pd.DataFrame]:
     """Return the covariance of a record's independent leads, a row, with its labels."""
     record = source.read()
-    signals = np.stack([course(row, record.sampling_rate) for row in record.signals])
+    signals = clean(record.signals, record.sampling_rate, to_rate=RATE_HZ)
     labels = ("name", "patient", "origin", "database")
     row = {label: getattr(record, label) for label in labels}
     values = lead_covariance(signals).ravel()

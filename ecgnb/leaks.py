@@ -11,12 +11,10 @@ import pandas as pd
 
 from ecgnb.leads import LEADS, lead_index, other_leads
 from ecgnb.preprocessing import (
+    clean,
     clean_parts,
-    fill_missing,
-    filter_signals,
     fit_scaling,
     prepare_record,
-    resample_signals,
 )
 from ecgnb.record import Record
 from ecgnb.splits import PreprocessingOptions, make_windows
@@ -217,6 +215,5 @@ def _distances(known: np.ndarray, asked: np.ndarray) -> np.ndarray:
 
 def _clean_piece(record: Record, piece_s: float, rate: float) -> np.ndarray:
     """Return the beginning of a record `(lead, time)`, filtered and resampled, mV, float32."""
-    piece = fill_missing(record.signals[:, : round(piece_s * record.sampling_rate)])
-    filtered = filter_signals(piece, record.sampling_rate)
-    return resample_signals(filtered, record.sampling_rate, rate).astype(np.float32)
+    piece = record.signals[:, : round(piece_s * record.sampling_rate)]
+    return clean(piece, record.sampling_rate, to_rate=rate).astype(np.float32)

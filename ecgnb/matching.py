@@ -8,7 +8,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 
 from ecgnb.labels import TWADB_FROM_PTBDB
 from ecgnb.leads import independent_signals
-from ecgnb.preprocessing import fill_missing, filter_signals, resample_signals
+from ecgnb.preprocessing import clean, fill_missing, resample_signals
 from ecgnb.record import Record
 
 
@@ -60,7 +60,7 @@ def _slow_course(record: Record, rate: float) -> np.ndarray:
     signals = independent_signals(fill_missing(record.signals))
     signals = signals - np.median(signals, axis=-1, keepdims=True)
     slow = resample_signals(signals, record.sampling_rate, rate)
-    return filter_signals(slow, rate, low_hz=1.0, high_hz=25.0)
+    return clean(slow, rate, low_hz=1.0, high_hz=25.0)
 
 
 def _best_fit(

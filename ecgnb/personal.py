@@ -19,10 +19,8 @@ from ecgnb.placement import find_misplaced
 from ecgnb.preprocessing import (
     Prepared,
     Scaling,
-    fill_missing,
-    filter_signals,
+    clean,
     prepare_record,
-    resample_signals,
 )
 from ecgnb.record import Record
 from ecgnb.showing import for_header
@@ -157,11 +155,8 @@ def score_leads(truth_mv: np.ndarray, guess_mv: np.ndarray, lead: str) -> pd.Dat
 
 def clean_input(record: Record, lead: str, options: PreprocessingOptions) -> np.ndarray:
     """Return one lead `(time,)` in mV, filtered and at the model's rate."""
-    signal = fill_missing(record.lead(lead)[None])
-    filtered = filter_signals(
-        signal, record.sampling_rate, low_hz=options.low_hz, high_hz=options.high_hz
-    )
-    return resample_signals(filtered, record.sampling_rate, options.sampling_rate)[0]
+    how = {"low_hz": options.low_hz, "high_hz": options.high_hz, "to_rate": options.sampling_rate}
+    return clean(record.lead(lead)[None], record.sampling_rate, **how)[0]
 
 
 def reconstruct(record: Record, model: PersonalModel, *, name: str = "") -> Record:

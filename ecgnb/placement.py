@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from ecgnb.leads import INDEPENDENT_LEADS, LIMB_LEADS, derive_leads, independent_signals
+from ecgnb.preprocessing import clean
 from ecgnb.record import Record
-from ecgnb.usable import course
+from ecgnb.usable import RATE_HZ
 
 FACTOR = 1.3  # chosen on 99 recorded ECGs: see `ecgnb run placement` for what it finds
 IDENTITY_SHARE = 0.3
@@ -30,7 +31,7 @@ def find_misplaced(record: Record) -> tuple[str, ...]:
     An exchange of the left arm and the left leg hardly changes how usual an ECG is and is mostly
     missed.
     """
-    signals = np.stack([course(row, record.sampling_rate) for row in record.signals])
+    signals = clean(record.signals, record.sampling_rate, to_rate=RATE_HZ)
     limb = broken_identity(signals)
     if limb:
         return (limb,)

@@ -142,6 +142,39 @@ def fill_missing(signals: np.ndarray) -> np.ndarray:
     return np.stack(rows)
 
 
+def clean(
+    signals: np.ndarray,
+    sampling_rate: float,
+    *,
+    to_rate: float | None = None,
+    low_hz: float | None = 0.5,
+    high_hz: float | None = 40.0,
+) -> np.ndarray:
+    """Return signals `(lead, time)` filled, filtered and, last, resampled; same unit.
+
+    An upper corner beyond 0.4 times the sampling rate is lowered to it.
+
+    Parameters
+    ----------
+    signals
+        Missing samples are NaN.
+    sampling_rate
+        Of the signals, Hz.
+    to_rate
+        Wanted, Hz; None keeps the rate.
+    low_hz, high_hz
+        Corner frequencies, Hz; None leaves that side open.
+
+    Examples
+    --------
+    >>> clean(np.zeros((12, 1000)), 500.0, to_rate=250.0).shape
+    (12, 500)
+    """
+    highest = None if high_hz is None else min(high_hz, 0.4 * sampling_rate)
+    filtered = filter_signals(fill_missing(signals), sampling_rate, low_hz=low_hz, high_hz=highest)
+    return resample_signals(filtered, sampling_rate, to_rate or sampling_rate)
+
+
 def fit_scaling(train_mv: np.ndarray, *, scope: str = "lead") -> Scaling:
     """Return the scaling that maps the range of the training part `(lead, time)` to [-1, 1].
 
@@ -180,23 +213,16 @@ def scale_windows(signals_mv: np.ndarray, n_time: int) -> np.ndarray:
     return np.concatenate([fit_scaling(piece).apply(piece) for piece in pieces], axis=-1)
 
 
-def _clean(signals: np.ndarray, sampling_rate: float, options: PreprocessingOptions) -> np.ndarray:
-    """Return signals in mV, filled, filtered and resampled to the rate of the options."""
-    filtered = filter_signals(
-        fill_missing(signals), sampling_rate, low_hz=options.low_hz, high_hz=options.high_hz
-    )
-    return resample_signals(filtered, sampling_rate, options.sampling_rate)
-
-
 def clean_parts(record: Record, options: PreprocessingOptions) -> tuple[np.ndarray, ...]:
     """Return the training, validation and test part `(lead, time)` in mV at the new rate."""
+    how = {"low_hz": options.low_hz, "high_hz": options.high_hz, "to_rate": options.sampling_rate}
     if options.filter_before_split:
-        cleaned = _clean(record.signals, record.sampling_rate, options)
+        cleaned = clean(record.signals, record.sampling_rate, **how)
         parts = split_time(cleaned.shape[-1], options.sampling_rate, options)
         return tuple(cleaned[:, part] for part in (parts.train, parts.validation, parts.test))
     parts = split_time(record.signals.shape[-1], record.sampling_rate, options)
     return tuple(
-        _clean(record.signals[:, part], record.sampling_rate, options)
+        clean(record.signals[:, part], record.sampling_rate, **how)
         if part.stop > part.start
         else np.zeros((record.signals.shape[0], 0))
         for part in (parts.train, parts.validation, parts.test)

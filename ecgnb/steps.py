@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import signal as sps
 
 from ecgnb.leads import lead_index
-from ecgnb.preprocessing import fill_missing, filter_signals, fit_scaling, resample_signals
+from ecgnb.preprocessing import clean, fill_missing, fit_scaling, resample_signals
 from ecgnb.record import Record
 from ecgnb.splits import PreprocessingOptions, split_time
 
@@ -46,7 +46,7 @@ def follow_steps(record: Record, options: PreprocessingOptions | None = None) ->
     rate = record.sampling_rate
     part = record.signals[:, split_time(record.n_time, rate, options).train]
     corners = {"low_hz": options.low_hz, "high_hz": options.high_hz}
-    filtered = filter_signals(fill_missing(part), rate, **corners)
+    filtered = clean(part, rate, **corners)
     resampled = resample_signals(filtered, rate, options.sampling_rate)
     scaled = fit_scaling(resampled, scope=options.scaling).apply(resampled)
     return [

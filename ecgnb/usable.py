@@ -5,7 +5,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ecgnb.beats import align_beats, average_beat, find_peaks
 from ecgnb.leads import LEADS, lead_index
-from ecgnb.preprocessing import fill_missing, filter_signals, resample_signals
+from ecgnb.preprocessing import clean, resample_signals
 from ecgnb.record import ABSURD_MV, Record, RecordError
 
 RATE_HZ = 250.0
@@ -96,16 +96,14 @@ def _check_beats(record: Record, lead: str) -> None:
         )
 
 
-def course(signal: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """Return one lead `(time,)` in mV, filled, filtered 0.5-40 Hz and at 250 Hz."""
-    filled = fill_missing(np.atleast_2d(signal))
-    filtered = filter_signals(filled, sampling_rate, high_hz=min(40.0, 0.4 * sampling_rate))
-    return resample_signals(filtered, sampling_rate, RATE_HZ)[0]
+def _course(signal: np.ndarray, sampling_rate: float) -> np.ndarray:
+    """Return one lead `(time,)` in mV, 0.5-40 Hz and at 250 Hz."""
+    return clean(signal[None], sampling_rate, to_rate=RATE_HZ)[0]
 
 
 def _beats(signal: np.ndarray, sampling_rate: float) -> np.ndarray:
     """Return the beats `(beat, time)` of one lead at its own R peaks."""
-    cleaned = course(signal, sampling_rate)
+    cleaned = _course(signal, sampling_rate)
     peaks = find_peaks(cleaned, RATE_HZ)
     return align_beats(cleaned, peaks, before=BEFORE, after=AFTER)
 
@@ -124,8 +122,8 @@ def beat_likeness(signal: np.ndarray, sampling_rate: float) -> tuple[int, float]
 
 def signature(record: Record) -> np.ndarray:
     """Return up to 60 s of the leads `(lead, time)` at 100 Hz, float32, mV, to compare with."""
-    rows = [course(signal, record.sampling_rate) for signal in record.signals]
-    slow = resample_signals(np.stack(rows), RATE_HZ, SIGNATURE_HZ)
+    cleaned = clean(record.signals, record.sampling_rate, to_rate=RATE_HZ)
+    slow = resample_signals(cleaned, RATE_HZ, SIGNATURE_HZ)
     return slow[:, : round(60 * SIGNATURE_HZ)].astype(np.float32)
 
 
@@ -142,7 +140,7 @@ def lead_likeness(signal: np.ndarray, sampling_rate: float, known: np.ndarray) -
     known
         From `signature`.
     """
-    slow = resample_signals(course(signal, sampling_rate), RATE_HZ, SIGNATURE_HZ)
+    slow = resample_signals(_course(signal, sampling_rate), RATE_HZ, SIGNATURE_HZ)
     n_time = round(PIECE_S * SIGNATURE_HZ)
     starts = np.linspace(0, slow.size - n_time, N_PIECE).astype(int)
     pieces = _normed(slow[starts[:, None] + np.arange(n_time)])

@@ -11,7 +11,7 @@ import numpy as np
 
 from ecgnb.beats import align_beats, find_peaks
 from ecgnb.leads import LEADS, derive_leads, independent_signals
-from ecgnb.preprocessing import fill_missing, filter_signals, resample_signals
+from ecgnb.preprocessing import clean
 from ecgnb.record import Record
 
 SAMPLING_RATE = 250.0
@@ -27,8 +27,7 @@ def beat_windows(record: Record, *, n_most: int = 40) -> np.ndarray:
     A window of 1.024 s at 250 Hz around each R peak, 0.5-40 Hz: the latents need not spend
     themselves on where the beat is. At most `n_most`, spread evenly over the record.
     """
-    cleaned = filter_signals(fill_missing(record.signals), record.sampling_rate)
-    signals = resample_signals(cleaned, record.sampling_rate, SAMPLING_RATE)
+    signals = clean(record.signals, record.sampling_rate, to_rate=SAMPLING_RATE)
     peaks = find_peaks(signals, SAMPLING_RATE)
     windows = align_beats(signals, peaks, before=BEFORE, after=N_TIME - BEFORE)
     if len(windows) > n_most:
