@@ -7,15 +7,17 @@ import pandas as pd
 from scipy import stats
 from torch import nn
 
-from ecgnb.attribution import Target, explain
+from ecgnb.attribution import Target, declare_targets, explain
+from ecgnb.groups import GroupVae
 from ecgnb.leads import LEADS
+from ecgnb.paper import NEAR
 from ecgnb.pointing import AUDITED, point_at_bump, point_at_wave
-from ecgnb.shares import lead_shares
+from ecgnb.shares import lead_shares, waves_of
 from ecgnb.training import seeded
-from ecgnb.vae import Vae, reconstruct
+from ecgnb.vae import Vae, latents_in_use, reconstruct
+from ecgnb.windows import WindowSet
 
 LAYERS = ("to_latent", "encode_linear", "hidden", "second", "first")
-NEAR = ("V2", "V3", "V4")
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
@@ -261,3 +263,31 @@ def audit_vae(
     tables += [bump.assign(test="points at a bump"), wave.assign(test="points at a wave")]
     table = pd.concat(tables, ignore_index=True)
     return table[["test", "target", "attribution", "number"]]
+
+
+def audit_maps(
+    group: GroupVae, beats: WindowSet, *, n_beat: int = 24, n_case: int = 100, seed: int = 0
+) -> pd.DataFrame:
+    """Return all checks of what a group's VAE looks at: see `audit_vae`.
+
+    Parameters
+    ----------
+    group
+        From `groups.fit_group`.
+    beats
+        Better of people that the VAE has not seen, mV.
+    n_beat
+        Beats that are explained, spread evenly.
+    n_case
+        Cases of each pointing test.
+    seed
+        Of the draws.
+    """
+    windows = beats.scaled(group.factor)
+    chosen = np.linspace(0, len(windows) - 1, min(len(windows), n_beat)).astype(int)
+    masks = waves_of(beats.windows)
+    latent = int(latents_in_use(group.model, windows).argmax())
+    targets = declare_targets(masks, latent=latent)
+    baseline = group.linear.mean.reshape(windows.shape[1:])
+    how = {"baseline": baseline, "n_case": n_case, "seed": seed}
+    return audit_vae(group.model, windows[chosen], targets, masks, **how)

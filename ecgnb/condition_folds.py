@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ecgnb.attribution import ATTRIBUTIONS, Target, declare_targets, explain
-from ecgnb.audit import audit_vae
+from ecgnb.audit import audit_maps
 from ecgnb.databases import condition_slug
 from ecgnb.diagnoses import HEALTHY
 from ecgnb.groups import GroupVae, fit_group
@@ -23,7 +23,6 @@ N_FOLD = 5
 KINDS = ("fits", "terms", "scores", "shares", "audit", "maps")
 AUDIT = ["test", "target", "attribution", "number"]
 _N_EXPLAINED = 8  # beats of a patient that are explained
-_N_AUDITED = 24
 _N_CASE = 60  # of a pointing test
 _N_COARSE = 64  # times of a map that is kept
 _MAPPED = "latent_norm"
@@ -119,7 +118,11 @@ def fold_tables(
         for condition, group in asked.items()
     ]
     shares, maps = explain_group(fitted, test)
-    audit = _audit(fitted, test, seed) if fold.draw == "all" else pd.DataFrame(columns=AUDIT)
+    audit = (
+        audit_maps(fitted, test, n_case=_N_CASE, seed=seed)
+        if fold.draw == "all"
+        else pd.DataFrame(columns=AUDIT)
+    )
     terms = pd.DataFrame(fitted.history.terms).assign(
         step=fitted.history.step, validation=[errors[0] for errors in fitted.history.validation]
     )
@@ -195,16 +198,49 @@ def explain_group(fitted: GroupVae, group: WindowSet) -> tuple[pd.DataFrame, pd.
     return pd.concat(rows, ignore_index=True), average.assign(n_patient=len(maps))
 
 
+def relevance_maps(
+    group: GroupVae,
+    beats: WindowSet | np.ndarray,
+    target: Target | str = "latent_norm",
+    *,
+    attribution: str = "Grad-CAM",
+) -> np.ndarray:
+    """Return maps `(beat, lead, time)` of what in the beats raises a target of a group's VAE.
+
+    Parameters
+    ----------
+    group
+        From `fit_group`.
+    beats
+        Windows of one person `(beat, lead, time)`, mV.
+    target
+        One of `attribution.TARGETS`, or a function of the VAE and scaled windows.
+    attribution
+        One of `attribution.ATTRIBUTIONS`; integrated gradients start at the mean beat of the
+        training windows.
+    """
+    beats = beats.windows if isinstance(beats, WindowSet) else beats
+    windows = (beats / group.factor).astype(np.float32)
+    target = named_targets(group, beats)[target] if isinstance(target, str) else target
+    baseline = group.linear.mean.reshape(windows.shape[1:])
+    return explain(group.model, windows, target, attribution=attribution, baseline=baseline)
+
+
+def named_targets(group: GroupVae, beats: np.ndarray) -> dict[str, Target]:
+    """Return the declared targets for beats `(beat, lead, time)` in mV of one person."""
+    windows = (beats / group.factor).astype(np.float32)
+    latent = int(latents_in_use(group.model, windows).argmax())
+    return declare_targets(waves_of(beats), latent=latent)
+
+
 def mean_maps(
     fitted: GroupVae, beats: np.ndarray, targets: dict[str, Target]
 ) -> dict[tuple[str, str], np.ndarray]:
     """Return the mean map `(lead, time)` of beats in mV for each target and attribution."""
-    windows = (beats / fitted.factor).astype(np.float32)
-    baseline = fitted.linear.mean.reshape(windows.shape[1:])
     return {
-        (name, attribution): explain(
-            fitted.model, windows, target, attribution=attribution, baseline=baseline
-        ).mean(axis=0)
+        (name, attribution): relevance_maps(fitted, beats, target, attribution=attribution).mean(
+            axis=0
+        )
         for name, target in targets.items()
         for attribution in ATTRIBUTIONS
     }
@@ -221,19 +257,6 @@ def coarse_map(means: dict[str, np.ndarray], beat: np.ndarray) -> pd.DataFrame:
         for name, value in columns.items()
     }
     return pd.DataFrame(values, index=index).reset_index()
-
-
-def _audit(fitted: GroupVae, group: WindowSet, seed: int) -> pd.DataFrame:
-    """Return the audit of one fit on the windows of people it has not seen."""
-    windows = group.scaled(fitted.factor)
-    chosen = np.linspace(0, len(windows) - 1, min(len(windows), _N_AUDITED)).astype(int)
-    masks = waves_of(group.windows)
-    latent = int(latents_in_use(fitted.model, windows).argmax())
-    baseline = fitted.linear.mean.reshape(windows.shape[1:])
-    targets = declare_targets(masks, latent=latent)
-    return audit_vae(
-        fitted.model, windows[chosen], targets, masks, baseline=baseline, n_case=_N_CASE, seed=seed
-    )
 
 
 def part_of(group: WindowSet, patients: Sequence[str]) -> WindowSet:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from ecgnb.audit import NEAR
 from ecgnb.leads import LEADS
 from ecgnb.metrics import bootstrap_mean, only_independent
+from ecgnb.paper import NEAR
 from ecgnb.shares import rank_alike
 
 PAIR = ["target", "attribution"]

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ecgnb import linear, neighbours, templates
-from ecgnb.leads import LEADS
+from ecgnb.leads import LEADS, lead_index
 from ecgnb.metrics import score_pairs
 from ecgnb.preprocessing import Prepared
 
@@ -197,8 +197,18 @@ def _timed(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, float, float]:
 
 def score_method(
     prepared: Prepared, method: str, *, seed: int = 0, average_beat: np.ndarray | None = None
-) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame]:
-    """Return scores per pair, predictions `(input, lead, time)` and costs of one method.
+) -> pd.DataFrame:
+    """Return the scores of one method on the test part of a record, a row per pair of leads.
+
+    Parameters are those of `score_and_time`.
+    """
+    return score_and_time(prepared, method, seed=seed, average_beat=average_beat)[0]
+
+
+def score_and_time(
+    prepared: Prepared, method: str, *, seed: int = 0, average_beat: np.ndarray | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return scores, a row per pair of leads, and costs, a row per input lead, of one method.
 
     Parameters
     ----------
@@ -220,8 +230,67 @@ def score_method(
     scores.insert(5, "method", method)
     scores.insert(6, "seed", seed)
     costs = costs.assign(record=labels.name, method=method, seed=seed)
-    return (
-        scores,
-        predictions,
-        costs[["record", "input_lead", "method", "seed", "cpu_s", "wall_s"]],
-    )
+    return scores, costs[["record", "input_lead", "method", "seed", "cpu_s", "wall_s"]]
+
+
+@dataclass(frozen=True)
+class WorstCases:
+    """Where a method does worst: the record of each pair of leads, and its worst piece.
+
+    `scores` has a row per record and pair, `worst` a row per pair. `truth` and `guess`
+    `(input, lead, time)` are in mV, at `sampling_rate` Hz; a lead's own median is taken away.
+    """
+
+    title: str
+    scores: pd.DataFrame
+    worst: pd.DataFrame
+    truth: np.ndarray
+    guess: np.ndarray
+    sampling_rate: float = 125.0  # enough for 0.5-40 Hz
+
+
+def find_worst_cases(
+    scores: pd.DataFrame,
+    prepared: Sequence[Prepared],
+    *,
+    method: str = "average_beat_ridge",
+    duration_s: float = 3.0,
+) -> WorstCases:
+    """Return the worst record of each pair of leads and the piece with the largest error there.
+
+    Parameters
+    ----------
+    scores
+        One row per record and pair, as `score_method` gives them, of this method or more.
+    prepared
+        The records of these scores.
+    method
+        A key of `METHODS`; it is fitted again on the records that are shown.
+    duration_s
+        Length of the pieces.
+    """
+    rate = WorstCases.sampling_rate
+    scores = scores[scores["method"] == method].dropna(subset=["r"]).reset_index(drop=True)
+    worst = scores.loc[scores.groupby(["input_lead", "output_lead"])["r"].idxmin()]
+    truth = np.zeros((len(LEADS), len(LEADS), round(duration_s * rate)))
+    guess = np.zeros_like(truth)
+    for name, rows in worst.groupby("record"):
+        one = next(one for one in prepared if one.record.name == name)
+        predictions = predict_test(one, method)
+        for visible, hidden in zip(rows["input_lead"], rows["output_lead"], strict=True):
+            place = lead_index(visible), lead_index(hidden)
+            pieces = _worst_piece(one, predictions[place[0]], place[1], truth.shape[-1])
+            truth[place], guess[place] = pieces
+    return WorstCases(METHODS[method].title, scores, worst, truth, guess)
+
+
+def _worst_piece(
+    one: Prepared, predictions: np.ndarray, lead: int, n_time: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the piece of one lead with the largest error: truth and reconstruction, mV."""
+    step = round(one.sampling_rate / WorstCases.sampling_rate)
+    truth, guess = (one.scaling.to_mv(part)[lead, ::step] for part in (one.test, predictions))
+    sums = np.convolve(np.square(guess - truth), np.ones(n_time), mode="valid")
+    piece = slice(int(sums.argmax()), int(sums.argmax()) + n_time)
+    middle = np.median(truth)
+    return truth[piece] - middle, guess[piece] - middle

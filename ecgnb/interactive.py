@@ -19,94 +19,52 @@ from matplotlib.figure import Figure
 
 from ecgnb import plotting
 from ecgnb.attribution import ATTRIBUTIONS
-from ecgnb.experiments import METHODS, predict_test
-from ecgnb.leads import LEADS, lead_index
-from ecgnb.preprocessing import Prepared
+from ecgnb.experiments import WorstCases
+from ecgnb.leads import LEADS
 
-_RATE = 125.0  # of the drawn pieces, Hz: enough for 0.5-40 Hz
 _FULL = 32000  # of a 16-bit number
 _DIVERGING = [[0.0, "#2166ac"], [0.5, "#f7f7f7"], [1.0, "#b2182b"]]
 
 
-def show_score_map(
-    scores: pd.DataFrame,
-    prepared: Sequence[Prepared],
-    *,
-    method: str = "average_beat_ridge",
-    duration_s: float = 3.0,
-) -> None:
+def show_score_map(cases: WorstCases) -> None:
     """Display the map of mean r by pair of leads; choosing a pair shows its worst case.
 
     Parameters
     ----------
-    scores
-        One row per record and pair, as `metrics.score_pairs` gives them, of this method or more.
-    prepared
-        The prepared records of these scores.
-    method
-        A key of `experiments.METHODS`; it is fitted again on the records that are drawn.
-    duration_s
-        Length of the piece that is drawn: the one with the largest squared error.
+    cases
+        From `experiments.find_worst_cases`.
     """
-    scores = scores[scores["method"] == method].dropna(subset=["r"]).reset_index(drop=True)
-    worst = scores.loc[scores.groupby(["input_lead", "output_lead"])["r"].idxmin()]
-    truth, guess = _worst_pieces(worst, prepared, method, duration_s)
     tables = {
-        "r": plotting.pair_matrix(scores, "r"),
-        "lowest": plotting.pair_matrix(worst, "r"),
-        "record": worst.pivot(index="input_lead", columns="output_lead", values="record"),
+        "r": plotting.pair_matrix(cases.scores, "r"),
+        "lowest": plotting.pair_matrix(cases.worst, "r"),
+        "record": cases.worst.pivot(index="input_lead", columns="output_lead", values="record"),
     }
-    lowest = worst.loc[worst["r"].idxmin()]
+    lowest = cases.worst.loc[cases.worst["r"].idxmin()]
     start = [LEADS.index(lowest[name]) for name in ("input_lead", "output_lead")]
     data = {
         name: _cells(table.reindex(index=LEADS, columns=LEADS)) for name, table in tables.items()
     }
-    data |= {"leads": LEADS, "start": start, "sampling_rate": _RATE, "n_time": truth.shape[-1]}
-    data |= {"truth": _pack(1000 * truth), "guess": _pack(1000 * guess)}
+    data |= {"leads": LEADS, "start": start, "sampling_rate": cases.sampling_rate}
+    data |= {"n_time": cases.truth.shape[-1]}
+    data |= {"truth": _pack(1000 * cases.truth), "guess": _pack(1000 * cases.guess)}
     pair = f"from {lowest['input_lead']} to {lowest['output_lead']}"
     says = (
-        f"Heat map of the mean correlation of 12 visible by 12 hidden leads, "
-        f"{METHODS[method].title}. "
+        f"Heat map of the mean correlation of 12 visible by 12 hidden leads, {cases.title}. "
         f"Below it the worst case, {pair} in record {lowest['record']}, r {lowest['r']:.2f}."
     )
-    still = _score_still(tables["r"], truth[*start], guess[*start], pair)
+    still = _score_still(tables["r"], cases, start, pair)
     controls = _choice("Visible lead", LEADS) + _choice("Hidden lead", LEADS)
     _show("score-map", still, says, controls, data)
 
 
-def _worst_pieces(
-    worst: pd.DataFrame, prepared: Sequence[Prepared], method: str, duration_s: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return truth and reconstruction `(input, lead, time)`, mV, of each pair's worst record."""
-    n_time = round(duration_s * _RATE)
-    truth = np.zeros((len(LEADS), len(LEADS), n_time))
-    guess = np.zeros_like(truth)
-    for name, rows in worst.groupby("record"):
-        one = next(one for one in prepared if one.record.name == name)
-        predictions = predict_test(one, method)
-        for visible, hidden in zip(rows["input_lead"], rows["output_lead"], strict=True):
-            place = lead_index(visible), lead_index(hidden)
-            truth[place], guess[place] = _worst_piece(one, predictions[place[0]], place[1], n_time)
-    return truth, guess
-
-
-def _worst_piece(
-    one: Prepared, predictions: np.ndarray, lead: int, n_time: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the piece of one lead with the largest error: truth and reconstruction, mV."""
-    step = round(one.sampling_rate / _RATE)
-    truth, guess = (one.scaling.to_mv(part)[lead, ::step] for part in (one.test, predictions))
-    sums = np.convolve(np.square(guess - truth), np.ones(n_time), mode="valid")
-    piece = slice(int(sums.argmax()), int(sums.argmax()) + n_time)
-    middle = np.median(truth)
-    return truth[piece] - middle, guess[piece] - middle
-
-
-def _score_still(matrix: pd.DataFrame, truth: np.ndarray, guess: np.ndarray, pair: str) -> Figure:
+def _score_still(
+    matrix: pd.DataFrame, cases: WorstCases, place: Sequence[int], pair: str
+) -> Figure:
     figure, axes = plt.subplots(2, 1, figsize=(7.5, 8), layout="constrained", height_ratios=(2, 1))
     plotting.plot_matrix(axes[0], matrix, label="mean r")
     axes[0].set(xlabel="hidden lead", ylabel="visible lead")
-    plotting.plot_ecg_paper(axes[1], truth[None], _RATE, leads=[pair], overlay=guess[None])
+    truth, guess = (part[*place][None] for part in (cases.truth, cases.guess))
+    plotting.plot_ecg_paper(axes[1], truth, cases.sampling_rate, leads=[pair], overlay=guess)
     return figure
 
 

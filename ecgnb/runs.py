@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecgnb.experiments import METHODS, predict_test, score_method
+from ecgnb.experiments import METHODS, predict_test, score_and_time
 from ecgnb.metrics import SCORES, bootstrap_mean
 from ecgnb.preprocessing import Prepared, prepare_record
 from ecgnb.runner import Results, Task, finished, store_of
@@ -153,7 +153,7 @@ def _prepare(source: Source, options: PreprocessingOptions) -> Given:
 def _score(method: str, seed: int, given: Given) -> dict[str, pd.DataFrame]:
     """Return the scores and the costs of one method."""
     prepared, beat = given
-    scores, _, costs = score_method(prepared, method, seed=seed, average_beat=beat)
+    scores, costs = score_and_time(prepared, method, seed=seed, average_beat=beat)
     return {"scores": scores, "cost": costs}
 
 

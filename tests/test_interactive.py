@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from ecgnb import interactive
-from ecgnb.experiments import score_method
+from ecgnb.experiments import find_worst_cases, score_method
 from ecgnb.leads import LEADS
 from ecgnb.preprocessing import prepare_record
 from ecgnb.report import ROOT
@@ -33,9 +33,9 @@ def shown():
         for seed in (1, 2)
     ]
     scores = pd.concat(
-        [score_method(one, "average_beat_ridge")[0] for one in prepared], ignore_index=True
+        [score_method(one, "average_beat_ridge") for one in prepared], ignore_index=True
     )
-    interactive.show_score_map(scores, prepared)
+    interactive.show_score_map(find_worst_cases(scores, prepared))
     times = (np.arange(64) - 25) * 0.016
     maps = pd.MultiIndex.from_product([LEADS, times], names=["lead", "time_s"]).to_frame(
         index=False

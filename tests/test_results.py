@@ -110,7 +110,7 @@ def test_the_present_code_gives_the_recorded_closed_forms(table):
     prepared = prepare_record(load_record(paths[0], "twadb"))
     beat = predict_test(prepared, "average_beat")
     for method in CLOSED_FORMS:
-        found = score_method(prepared, method, average_beat=beat)[0]
+        found = score_method(prepared, method, average_beat=beat)
         kept = table[(table["record"] == "twa44") & (table["method"] == method)]
         merged = found.merge(kept, on=["input_lead", "output_lead"], suffixes=("", "_kept"))
         assert len(merged) == 132

@@ -80,7 +80,7 @@ def test_an_interrupted_run_ends_with_the_same_bytes(cohort, tmp_path):
 
 def test_a_finished_task_is_not_computed_again(cohort, tmp_path, monkeypatch):
     first = run(cohort, tmp_path / "t.csv").means
-    monkeypatch.setattr(runs, "score_method", None)
+    monkeypatch.setattr(runs, "score_and_time", None)
     assert run(cohort, tmp_path / "t.csv").means.equals(first)
 
 
