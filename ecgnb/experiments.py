@@ -90,7 +90,7 @@ def _cnn(name: str, title: str, head: str) -> Method:
         from ecgnb.networks import CnnOptions, fit_cnn
 
         chosen = CnnOptions(head, **options)
-        return fit_cnn(prepared, inputs, options=chosen, seed=seed, windows=windows)[0]
+        return fit_cnn(prepared, inputs, options=chosen, seed=seed, windows=windows)
 
     return Method(name, title, fit, is_network=True)
 

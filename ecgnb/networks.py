@@ -104,11 +104,15 @@ class StackedDense(nn.Module):
 
 
 class StackedCnn(nn.Module):
-    """`n_member` networks from one lead `(row, member, time)` to `(row, member, lead, time)`."""
+    """`n_member` networks from one lead `(row, member, time)` to `(row, member, lead, time)`.
+
+    `history` tells how they were fitted.
+    """
 
     def __init__(self, n_member: int, head: str, width: int, *, n_time: int = N_TIME) -> None:
         super().__init__()
         self.n_member, self.head, self.n_time = n_member, head, n_time
+        self.history = History()
         n_short = n_time // _STRIDE**2
         self.first = StackedConv(n_member, 1, _N_CHANNEL)
         self.second = StackedConv(n_member, _N_CHANNEL, _N_CHANNEL)
@@ -182,7 +186,7 @@ def fit_cnn(
     options: CnnOptions,
     seed: int = 0,
     windows: tuple[np.ndarray, np.ndarray] | None = None,
-) -> tuple[StackedCnn, History]:
+) -> StackedCnn:
     """Return the networks of a record, one per input lead, each in its best state.
 
     The loss of a network is its mean squared error over the 11 hidden leads; the losses are
@@ -208,14 +212,14 @@ def fit_cnn(
         found = model(windows[:, inputs]) - windows.unsqueeze(1)
         return (found.square().mean(dim=(0, 3)) * hidden).sum(dim=1) / hidden.sum(dim=1)
 
-    history = fit(
+    model.history = fit(
         model,
         draw_windows((train,), options.batch_size),
         lambda model, windows: {"reconstruction": errors(model, windows).sum()},
         validate=lambda model: errors(model, check),
         options=FitOptions(options.n_step, options.learning_rate, check_every=25, seed=seed),
     )
-    return model.cpu(), history
+    return model.cpu()
 
 
 def _cut(prepared: Prepared, options: CnnOptions) -> tuple[np.ndarray, np.ndarray]:

@@ -62,7 +62,17 @@ class Vae(nn.Module):
         """Return mean and log variance of the latents, both `(window, latent)`.
 
         The mean is a linear part plus a bent one; both read the first feature map only.
+
+        Raises
+        ------
+        ValueError
+            If the windows are not of 12 leads and the network's length.
         """
+        if windows.shape[1:] != (_N_LEAD, N_TIME):
+            raise ValueError(
+                f"windows of shape {tuple(windows.shape[1:])} do not fit a VAE of beats "
+                f"({_N_LEAD}, {N_TIME}), lead and time"
+            )
         first = self.first(windows.unsqueeze(1))
         second = functional.gelu(self.second(functional.gelu(first)))
         hidden = functional.gelu(self.hidden(second.flatten(1)))

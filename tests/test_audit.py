@@ -36,6 +36,12 @@ def test_randomising_leaves_the_model_itself_alone(model, windows):
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 
+def test_randomising_leaves_pytorchs_own_generator_as_it_was(model):
+    before = torch.get_rng_state()
+    audit.randomise_layers(model, seed=3)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_a_map_of_amplitude_follows_its_lead(windows):
     class Amplitude(vae.Vae):
         def encode(self, windows):

@@ -82,7 +82,7 @@ def test_no_sample_of_the_test_part_touches_the_training(prepared):
     options = networks.CnnOptions("2d_shared", n_step=3)
     changed = copy.deepcopy(prepared)
     changed.test[:] = 1e3
-    first, second = (networks.fit_cnn(one, options=options)[0] for one in (prepared, changed))
+    first, second = (networks.fit_cnn(one, options=options) for one in (prepared, changed))
     for mine, theirs in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(mine, theirs)
 
@@ -130,7 +130,7 @@ def test_a_dense_layer_refuses_features_it_would_otherwise_fold_into_its_own(sha
 
 def test_the_order_of_the_inputs_is_that_of_the_predictions(prepared):
     options = networks.CnnOptions("2d_shared", n_step=3)
-    model, _ = networks.fit_cnn(prepared, (7, 0), options=options)
+    model = networks.fit_cnn(prepared, (7, 0), options=options)
     there, back = model.predict(prepared.test[[7, 0]]), model.predict(prepared.test[[0, 7]])
     assert there.shape == (2, *prepared.test.shape)
     assert not np.allclose(there, back)

@@ -1,11 +1,13 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
-from ecgnb import best, personal
+from ecgnb import personal
+from ecgnb.experiments import METHODS
 from ecgnb.leads import LEADS, lead_index
-from ecgnb.personal import FITS, fit_personal, reconstruct
+from ecgnb.personal import fit_personal, reconstruct
 from ecgnb.personal_files import ModelFileError, load_personal, save_personal
 from ecgnb.record import RecordError
 from ecgnb.records import read_record, write_record
@@ -22,16 +24,15 @@ def halves(tmp_path_factory):
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(
-        personal.best,
-        "fit_best",
-        lambda prepared, fit=best.fit_best, **options: fit(
-            prepared, **options, options=best.BestOptions(width=8, n_step=20, n_time=128)
-        ),
-    )
+    """Networks of few weights, fitted in few steps."""
+    best = {"width": 8, "n_step": 20, "n_time": 128}
+    for name, method in METHODS.items():
+        if method.is_network:
+            options = best if name == "best" else {"n_weight": 5000, "n_step": 5, "n_time": 128}
+            monkeypatch.setitem(METHODS, name, replace(method, fit=partial(method.fit, **options)))
 
 
-@pytest.mark.parametrize("method", FITS)
+@pytest.mark.parametrize("method", METHODS)
 def test_a_model_read_again_reconstructs_bit_for_bit(method, halves, tmp_path, small):
     first, rest = halves
     model = fit_personal(first, "V2", method=method)
@@ -162,5 +163,5 @@ def test_a_recording_in_the_wrong_unit_or_with_gaps_is_refused(halves):
 
 
 def test_an_unknown_method_names_those_there_are(halves):
-    with pytest.raises(ValueError, match="choose from best, neighbours"):
+    with pytest.raises(ValueError, match=r"choose from mean, .*neighbours, .*best"):
         fit_personal(halves[0], "V2", method="magic")

@@ -59,6 +59,19 @@ def test_a_collapsed_vae_is_reported(windows):
     assert vae.count_in_use(vae.latents_in_use(model, windows)) == 0
 
 
+@pytest.mark.parametrize("shape", [(12, 253), (12, 255), (12, 512), (8, 256), (256,)])
+def test_windows_of_another_shape_are_refused_and_not_read_as_if_they_fitted(shape):
+    with pytest.raises(ValueError, match=r"do not fit a VAE of beats \(12, 256\)"):
+        vae.latents_in_use(small_model(), np.zeros((2, *shape), dtype=np.float32))
+
+
+def test_a_fit_leaves_pytorchs_own_generator_as_it_was(windows):
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    vae.fit_vae(windows, windows, options=vae.VaeOptions(n_latent=2, n_step=2))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_a_vae_can_learn_eight_windows_by_heart(windows):
     eight = windows[:8]
     options = vae.VaeOptions(n_latent=8, n_step=400, batch_size=8, noise=0.02)
