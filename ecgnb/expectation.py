@@ -10,7 +10,6 @@ import pandas as pd
 
 from ecgnb.leads import LEADS
 from ecgnb.personal import (
-    FITS,
     clean_input,
     fit_personal,
     only_lead,
@@ -18,9 +17,9 @@ from ecgnb.personal import (
     score_leads,
     split_recording,
 )
+from ecgnb.plan import Source, Task, key_of, list_sources
 from ecgnb.records import Record, read_record, write_record
-from ecgnb.runner import Outcome, Task, write_study
-from ecgnb.sources import Source, key_of, list_sources
+from ecgnb.runner import Outcome, write_study
 from ecgnb.tasks import code_digest
 
 RECORDED = ("neighbours", "best")
@@ -68,7 +67,7 @@ def run_expectation(
     out
         The table, `.csv` or `.csv.gz`; a task is one record with one method.
     methods
-        Keys of `personal.FITS`.
+        Of personal models, as `personal.fit_personal` takes them.
     records
         Names of records; all by default.
     lead
@@ -78,9 +77,6 @@ def run_expectation(
     progress
         Whether it is told how far the run is.
     """
-    unknown = sorted(set(methods) - set(FITS))
-    if unknown:
-        raise ValueError(f"no method {', '.join(unknown)}; choose from {', '.join(FITS)}")
     sources, code = list_sources(folder, records, tell=progress), code_digest(__name__)
     tasks = [
         Task(

@@ -20,9 +20,9 @@ from ecgnb.leads import LEADS
 from ecgnb.linear import fit_least_squares
 from ecgnb.metrics import score_pairs
 from ecgnb.networks import CnnOptions, StackedCnn, fit_windows
+from ecgnb.plan import Source, Task, key_of, list_sources
 from ecgnb.preprocessing import Prepared, PreprocessingOptions, make_windows
-from ecgnb.runner import Outcome, Task, store_of, write_study
-from ecgnb.sources import Source, key_of, list_sources
+from ecgnb.runner import Outcome, store_of, write_study
 from ecgnb.tasks import code_digest
 
 MODELS = ("line", "line_through_origin", "cnn_1d", "cnn_2d", "cnn_2d_separable")

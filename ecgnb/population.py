@@ -16,10 +16,10 @@ import pandas as pd
 from ecgnb.leads import LEADS
 from ecgnb.linear import Moments, lag_moments, solve_ridge
 from ecgnb.metrics import score_pairs
+from ecgnb.plan import EXACT, Source, Task, key_of, list_sources
 from ecgnb.preprocessing import Prepared, PreprocessingOptions, prepare_record
 from ecgnb.records import RecordError
-from ecgnb.runner import EXACT, Outcome, Task, write_study
-from ecgnb.sources import Source, key_of, list_sources
+from ecgnb.runner import Outcome, write_study
 from ecgnb.tasks import code_digest
 from ecgnb.templates import fit_average_beat
 

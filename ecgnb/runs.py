@@ -11,9 +11,9 @@ import pandas as pd
 
 from ecgnb.experiments import METHODS, score_method
 from ecgnb.metrics import SCORES, bootstrap_mean
+from ecgnb.plan import Source, Task, key_of, list_sources
 from ecgnb.preprocessing import Prepared, PreprocessingOptions, prepare_record
-from ecgnb.runner import Results, Task, finished, store_of
-from ecgnb.sources import Source, key_of, list_sources
+from ecgnb.runner import Results, finished, store_of
 from ecgnb.tasks import code_digest, file_beside, write_chunks, write_manifest
 
 MEAN_COLUMNS = ("record", "origin", "method", "seed", "r", "r_lowest", "mse", "cpu_s", "wall_s")
