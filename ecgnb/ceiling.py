@@ -15,9 +15,9 @@ from scipy.ndimage import maximum_filter1d
 from ecgnb.experiments import predict_test
 from ecgnb.leads import INDEPENDENT_LEADS, LEADS
 from ecgnb.metrics import correlation
+from ecgnb.plan import EXACT, Source, Task, key_of, list_sources
 from ecgnb.preprocessing import Prepared, prepare_record
-from ecgnb.runner import EXACT, Outcome, Task, write_study
-from ecgnb.sources import Source, key_of, list_sources
+from ecgnb.runner import Outcome, write_study
 from ecgnb.tasks import code_digest
 
 CEILING_REACH_S = 0.04

@@ -1,5 +1,6 @@
 """`ecgnb run ...`: experiments on a folder of recordings."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,9 +45,7 @@ def reconstruction(
     from ecgnb.runs import run_reconstruction
 
     chosen = _methods(methods)
-    unknown = sorted(set(chosen) - set(METHODS))
-    if unknown:
-        raise fail(f"no method {', '.join(unknown)}; choose from {', '.join(METHODS)}", BAD_USAGE)
+    _refuse_unknown(chosen, METHODS)
     names = names_in(records) or None
     if dry_run:
         paths = record_paths(data, names)
@@ -58,6 +57,13 @@ def reconstruction(
         data, out, methods=chosen, records=names, jobs=jobs, scheduler=scheduler
     )
     _report(out, {"methods": done.by_method()}, done.failed, as_json=as_json)
+
+
+def _refuse_unknown(chosen: list[str], known: Iterable[str]) -> None:
+    """End the program as badly used if a method does not exist."""
+    unknown = sorted(set(chosen) - set(known))
+    if unknown:
+        raise fail(f"no method {', '.join(unknown)}; choose from {', '.join(known)}", BAD_USAGE)
 
 
 def _report(
@@ -183,8 +189,10 @@ def expectation(
     Example: ecgnb run expectation --data mirror --out expectation.csv --methods neighbours
     """
     from ecgnb.expectation import run_expectation, summarise_expectation
+    from ecgnb.personal import FITS
 
     chosen, names = names_in(methods), names_in(records) or None
+    _refuse_unknown(chosen, FITS)
     done = run_expectation(data, out, methods=chosen, records=names, jobs=jobs)
     means = summarise_expectation(done.table)
     _report(out, {"methods": means}, done.failed, as_json=as_json)

@@ -16,10 +16,10 @@ from ecgnb.personal import (
     reconstruct,
     score_leads,
 )
+from ecgnb.plan import Source, Task, key_of, list_sources
 from ecgnb.record import Record
 from ecgnb.records import read_record, write_record
-from ecgnb.runner import Outcome, Task, write_study
-from ecgnb.sources import Source, key_of, list_sources
+from ecgnb.runner import Outcome, write_study
 from ecgnb.tasks import code_digest
 
 RECORDED = ("neighbours", "best")

@@ -17,10 +17,10 @@ from ecgnb.leads import DOWER_INVERSE, INDEPENDENT_LEADS, KORS, frank_from_leads
 from ecgnb.matching import match_records
 from ecgnb.metrics import correlation
 from ecgnb.placement import lead_covariance, misplacements, unusual_placement
+from ecgnb.plan import EXACT, Source, Task, key_of, sources_of
 from ecgnb.preprocessing import clean
 from ecgnb.record import Record, RecordError
-from ecgnb.runner import EXACT, Outcome, Task, finished, store_of, write_study
-from ecgnb.sources import Source, key_of, sources_of
+from ecgnb.runner import Outcome, finished, store_of, write_study
 from ecgnb.tasks import code_digest, file_beside, write_bytes, write_manifest, write_table
 from ecgnb.usable import RATE_HZ
 

@@ -18,9 +18,9 @@ from ecgnb.cache import prepare_file
 from ecgnb.experiments import ALL_INPUTS, METHODS
 from ecgnb.metrics import score_pairs
 from ecgnb.paper import PAPER
+from ecgnb.plan import Source, Task, key_of, list_sources
 from ecgnb.preprocessing import Prepared
-from ecgnb.runner import Outcome, Task, store_of, write_study
-from ecgnb.sources import Source, key_of, list_sources
+from ecgnb.runner import Outcome, store_of, write_study
 from ecgnb.splits import PreprocessingOptions, make_windows
 from ecgnb.tasks import code_digest
 

@@ -17,10 +17,10 @@ from ecgnb.experiments import predict_test
 from ecgnb.leads import LEADS
 from ecgnb.linear import Moments, lag_moments, solve_ridge
 from ecgnb.metrics import score_pairs
+from ecgnb.plan import EXACT, Source, Task, key_of, list_sources
 from ecgnb.preprocessing import Prepared, prepare_record
 from ecgnb.record import RecordError
-from ecgnb.runner import EXACT, Outcome, Task, write_study
-from ecgnb.sources import Source, key_of, list_sources
+from ecgnb.runner import Outcome, write_study
 from ecgnb.splits import PreprocessingOptions
 from ecgnb.tasks import code_digest
 

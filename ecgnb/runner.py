@@ -12,8 +12,8 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -24,13 +24,12 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from threadpoolctl import threadpool_limits
 
+from ecgnb.plan import COST, Source, Task, plain_options
 from ecgnb.progress import follow
-from ecgnb.sources import Source, plain_options
 from ecgnb.tasks import (
     checksum_path,
     code_digest,
     file_beside,
-    is_whole,
     read_table,
     write_bytes,
     write_manifest,
@@ -38,61 +37,10 @@ from ecgnb.tasks import (
 )
 
 CONNECT_S, WORKERS_S = 15.0, 120.0
-EXACT = 17  # digits that give back every bit
-_COST = "cost"
 
 
 class ClusterError(RuntimeError):
     """A Dask cluster that cannot be used, or that was lost."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """A piece of work whose tables are kept.
-
-    Parameters
-    ----------
-    name
-        What people read in file names.
-    key
-        From `key_of`; it decides which kept result is this task's.
-    work
-        Gives the tables by kind; is called with what `needs` gives, if there is one. Must be
-        picklable.
-    kinds
-        The tables, besides `cost`, which is measured where `work` does not give it.
-    needs
-        Makes what several tasks have in common. Tasks with the same object run one after the
-        other in one process, which calls it once, and only if one of them is not done.
-    about
-        What a failure is told of; the name by default.
-    labels
-        Columns that are set when a result is read: they depend on the run, not on the result.
-    digits
-        Of numbers in kept tables.
-    """
-
-    name: str
-    key: str
-    work: Callable[..., Mapping[str, pd.DataFrame]]
-    kinds: tuple[str, ...] = ("rows",)
-    needs: Callable[[], Any] | None = None
-    about: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    digits: int = 6
-
-    @property
-    def stem(self) -> str:
-        """Begin of the names of its files."""
-        return f"{re.sub(r'[^A-Za-z0-9._+-]+', '_', self.name)[:80]}--{self.key[:20]}"
-
-    def file(self, store: Path, kind: str) -> Path:
-        """Return where one of its tables is kept."""
-        return store / f"{self.stem}.{kind}.csv"
-
-    def is_done(self, store: Path) -> bool:
-        """Return whether all its tables are there and whole."""
-        return all(is_whole(self.file(store, kind)) for kind in {*self.kinds, _COST})
 
 
 @dataclass(frozen=True)
@@ -138,13 +86,13 @@ class Results:
 
     def table(self, kind: str = "rows") -> pd.DataFrame:
         """Return a table of all finished tasks that have one, one below the other."""
-        tables = [self.read(task, kind) for task in self.done if kind in {*task.kinds, _COST}]
+        tables = [self.read(task, kind) for task in self.done if kind in {*task.kinds, COST}]
         filled = [table for table in tables if len(table)] or tables[:1]
         return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
     def costs(self) -> dict[str, float]:
         """Return the CPU and wall seconds of all finished tasks, whenever they ran."""
-        costs = [self.read(task, _COST)[["cpu_s", "wall_s"]].sum() for task in self.done]
+        costs = [self.read(task, COST)[["cpu_s", "wall_s"]].sum() for task in self.done]
         return {
             name: round(float(sum(cost[name] for cost in costs)), 1) for name in costs[0].index
         }
@@ -205,11 +153,10 @@ def finished(
         What is counted, and whether it is told.
     """
     store = store.resolve()
-    groups: dict[object, dict[str, Task]] = {}
-    for task in tasks:
-        group = task.stem if task.needs is None else id(task.needs)
-        groups.setdefault(group, {})[task.stem] = task
-    calls = [joblib.delayed(_run_group)(tuple(group.values()), store) for group in groups.values()]
+    groups: dict[object, list[Task]] = {}
+    for stem, task in {task.stem: task for task in tasks}.items():
+        groups.setdefault(stem if task.needs is None else id(task.needs), []).append(task)
+    calls = [joblib.delayed(_run_group)(tuple(group), store) for group in groups.values()]
     with locked(store):
         run_all(calls, store, jobs=jobs, scheduler=scheduler, what=what, progress=progress)
         for partial in store.glob(".partial-*"):  # left by processes that were killed
@@ -301,8 +248,8 @@ def _run_task(task: Task, given: tuple[Any, ...], store: Path) -> None:
         record_failure(store, task, error)
         return
     spent = time.process_time() - started[0], time.perf_counter() - started[1]
-    tables.setdefault(_COST, pd.DataFrame([spent], columns=["cpu_s", "wall_s"]))
-    for kind in (_COST, *task.kinds):
+    tables.setdefault(COST, pd.DataFrame([spent], columns=["cpu_s", "wall_s"]))
+    for kind in (COST, *task.kinds):
         write_table(task.file(store, kind), tables[kind], digits=task.digits)
     forget_failure(store, task)
 

@@ -11,9 +11,9 @@ import pandas as pd
 
 from ecgnb.experiments import METHODS, predict_test, score_and_time
 from ecgnb.metrics import SCORES, bootstrap_mean
+from ecgnb.plan import Source, Task, key_of, list_sources
 from ecgnb.preprocessing import Prepared, prepare_record
-from ecgnb.runner import Results, Task, finished, store_of
-from ecgnb.sources import Source, key_of, list_sources
+from ecgnb.runner import Results, finished, store_of
 from ecgnb.splits import PreprocessingOptions
 from ecgnb.tasks import code_digest, file_beside, write_chunks, write_manifest
 

@@ -88,6 +88,10 @@ BAD_USAGE = (
     "run reconstruction --data d --out o --jobs 0",
     "run multiverse --data d --out o",
     "run population --data d",
+    "run heads --data d --out o --seeds 0",
+    "run ceiling --data d",
+    "run expectation --data d --out o --methods magic",
+    "run placement --data d",
     "run frank --out o",
     "run describe --out o",
     "book --profile huge",
@@ -119,6 +123,11 @@ BAD_DATA = (
     ("run reconstruction --data {cohort} --out {tmp}/t.csv --records twa99", "no record twa99"),
     ("run multiverse --data {tmp} --out {tmp}/t.csv --records twa01", "no record twa01"),
     ("run population --data {tmp} --out {tmp}/t.csv", "no WFDB header"),
+    ("run heads --data {cohort} --out {tmp}/t.csv", "no record twa06"),
+    ("run ceiling --data {tmp} --out {tmp}/t.csv", "no WFDB header"),
+    ("run ceiling --data {cohort} --out {tmp}/t.csv --scores {tmp}/no.csv", "no.csv"),
+    ("run expectation --data {tmp} --out {tmp}/t.csv", "no WFDB header"),
+    ("run placement --data {tmp} --out {tmp}/t.csv", "no record of twadb or ptbdb"),
     ("run conditions --data {tmp} --out {tmp}/t", "no usable record of ptbdb"),
     ("run frank --data {tmp} --out {tmp}/t.csv", "no record of ptbdb"),
     ("run describe --data {tmp} --out {tmp}", "no record of twadb or ptbdb"),
@@ -253,13 +262,28 @@ def test_run_multiverse_scores_each_member(cohort, tmp_path, monkeypatch):
     ]
 
 
-def test_run_population_and_frank_write_their_tables(cohort, tmp_path):
-    for name, column in (("population", "r_mean"), ("frank", "rmse_mv")):
-        result = run(f"run {name} --data {cohort} --out {tmp_path}/{name}.csv --json")
-        assert result.exit_code == 0, result.output
-        found = json.loads(result.stdout)
-        assert column in (found.get("methods") or found["leads"])[0]
-        assert (tmp_path / f"{name}.csv").is_file()
+@pytest.mark.parametrize(
+    ("study", "column"),
+    [
+        ("population", "r_mean"),
+        ("frank", "rmse_mv"),
+        ("ceiling", "floor_r"),
+        ("expectation --methods least_squares", "r_expected"),
+        ("placement", "noticed"),
+    ],
+)
+def test_a_study_writes_its_table_and_manifest_and_tells_its_means(
+    study, column, cohort, tmp_path
+):
+    result = run(f"run {study} --data {cohort} --out {tmp_path}/t.csv --json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["failed"] == []
+    (rows,) = (value for name, value in told.items() if name not in ("table", "failed"))
+    assert column in rows[0]
+    assert len(pd.read_csv(tmp_path / "t.csv"))
+    manifest = json.loads((tmp_path / "t_manifest.json").read_text())
+    assert {"records", "code", "cpu_s", "versions"} <= set(manifest)
 
 
 def test_run_describe_writes_both_tables(cohort, tmp_path):

