@@ -1,4 +1,4 @@
-"""Write what one task costs, by method and duration: `ecgnb/tables/costs.csv`.
+"""Write what one task costs, by method and duration: `ecgnb/data/costs.csv`.
 
 Run `OMP_NUM_THREADS=1 python benchmarks/costs.py [PART]`. Closed forms are timed on 4
 simulated records of each duration, networks on one. CPU seconds of one thread, and MB.

@@ -120,8 +120,8 @@ def _lines(checked: "Checked") -> str:
     return "\n".join(lines)
 
 
-app.command()(fit)
-app.command()(reconstruct)
+app.command("fit")(fit)
+app.command("reconstruct")(reconstruct)
 
 
 @app.command()

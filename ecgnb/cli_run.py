@@ -223,7 +223,7 @@ def frank(data: Data, out: Out, jobs: Jobs = 1, as_json: AsJson = False) -> None
     _report(out, {"leads": means}, done.failed, as_json=as_json, digits=3)
 
 
-@run_app.command()
+@run_app.command("describe")
 def describe(
     data: Both,
     out: Annotated[Path, typer.Option(help="folder of the two tables")],

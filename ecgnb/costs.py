@@ -45,7 +45,7 @@ class Forecast:
 @cache
 def measured() -> pd.DataFrame:
     """Return the measured costs: `what`, `duration_s` of a record, `value` (CPU s, or MB)."""
-    with (files("ecgnb") / "tables" / _TABLE).open() as file:
+    with (files("ecgnb") / "data" / _TABLE).open() as file:
         return pd.read_csv(file)
 
 

@@ -1,8 +1,8 @@
 """From what a header says of a patient to one of the conditions of the book.
 
 ptbdb writes a `Reason for admission`, the PhysioNet challenges SNOMED CT codes after `Dx`, LUDB a
-finding a line after `<diagnoses>:`; the tables of codes and findings are `tables/snomed.csv` and
-`tables/ludb.csv`. What is in no table is called unknown, never dropped.
+finding a line after `<diagnoses>:`; the tables of codes and findings are `data/snomed.csv` and
+`data/ludb.csv`. What is in no table is called unknown, never dropped.
 """
 
 import csv
@@ -66,7 +66,7 @@ def ludb_conditions() -> dict[str, str]:
 
 
 def _table(name: str) -> list[dict[str, str]]:
-    table = resources.files("ecgnb") / "tables" / f"{name}.csv"
+    table = resources.files("ecgnb") / "data" / f"{name}.csv"
     return list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
 
 

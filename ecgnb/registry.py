@@ -25,7 +25,7 @@ def read_registry(database: str) -> dict[str, str]:
     >>> len(read_registry("twadb")["twa11.dat"])
     64
     """
-    path = resources.files("ecgnb") / "registry" / f"{database}.txt"
+    path = resources.files("ecgnb") / "data" / "registry" / f"{database}.txt"
     if not path.is_file():
         return {}
     lines = path.read_text(encoding="utf-8").splitlines()

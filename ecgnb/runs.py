@@ -21,8 +21,10 @@ MEAN_COLUMNS = ("record", "origin", "method", "seed", "r", "r_lowest", "mse", "c
 METHOD_COLUMNS = ("method", "n_record", "r_mean", "r_low", "r_high", "r_lowest", "mse_mean")
 HEADS = ("cnn_1d", "cnn_2d", "cnn_2d_separable")
 # Chosen before anything was fitted: four of each origin.
-HEAD_RECORDS = ("twa06", "twa28", "twa52", "twa78", "twa11", "twa38", "twa48", "twa66")
-HEAD_RECORDS += ("twa12", "twa24", "twa44", "twa58")
+HEAD_RECORDS = (
+    "twa06", "twa28", "twa52", "twa78", "twa11", "twa38", "twa48", "twa66", "twa12", "twa24",
+    "twa44", "twa58",
+)  # fmt: skip
 _CODE = (__name__, "ecgnb.networks", "ecgnb.best")  # the last two are imported by computed names
 
 Given = tuple[Prepared, np.ndarray]

@@ -34,9 +34,9 @@ def page(tmp_path, monkeypatch):
 
 
 def test_a_notebook_runs_with_the_parameters_of_its_page(page):
-    build = book.Build("smoke", "")
-    book.execute(page("print(profile, condition)"), build)
-    done = nbformat.read(build.executed / "08_condition_x.ipynb", as_version=4)
+    small = book.Build("smoke", "")
+    book.execute(page("print(profile, condition)"), small)
+    done = nbformat.read(small.executed / "08_condition_x.ipynb", as_version=4)
     assert done.cells[0].source == "# Myocarditis"
     assert done.cells[-1].outputs[0].text.strip() == "smoke myocarditis"
     assert "papermill" not in done.metadata
@@ -60,32 +60,32 @@ def test_every_copy_of_the_condition_page_has_its_own_label_and_figures():
 
 
 def test_a_second_run_gives_the_same_bytes(page):
-    build, one = book.Build("smoke", ""), page("1 + 1", "object()")
-    path = build.executed / "08_condition_x.ipynb"
-    book.execute(one, build)
+    small, one = book.Build("smoke", ""), page("1 + 1", "object()")
+    path = small.executed / "08_condition_x.ipynb"
+    book.execute(one, small)
     first = path.read_bytes()
-    book.execute(one, build)
+    book.execute(one, small)
     assert path.read_bytes() == first
 
 
 def test_a_failing_cell_is_named_and_its_notebook_kept(page):
-    build = book.Build("smoke", "")
+    small = book.Build("smoke", "")
     with pytest.raises(SystemExit) as stopped:
-        book.execute(page("x = 1", "1 / 0"), build)
+        book.execute(page("x = 1", "1 / 0"), small)
     message = str(stopped.value)
     assert "08_condition_x failed in cell" in message
     assert "ZeroDivisionError" in message
-    assert (build.executed / "08_condition_x.failed.ipynb").is_file()
-    assert not (build.executed / "08_condition_x.ipynb").exists()
+    assert (small.executed / "08_condition_x.failed.ipynb").is_file()
+    assert not (small.executed / "08_condition_x.ipynb").exists()
 
 
 def test_every_page_waits_for_the_chapters_it_reads():
-    pages = book.pages(book.Build("smoke", ""))
-    by_name = {page.name: page for page in pages}
-    before = {p.name for p in book.needed_by(by_name["05_every_lead"], pages)}
+    found = book.pages(book.Build("smoke", ""))
+    by_name = {page.name: page for page in found}
+    before = {p.name for p in book.needed_by(by_name["05_every_lead"], found)}
     assert before == {"03_least_squares", "04_cnn"}
-    assert len(book.needed_by(by_name["09_conditions_compared"], pages)) == 8
-    assert len(book.needed_by(by_name["colophon"], pages)) == len(pages) - 1
+    assert len(book.needed_by(by_name["09_conditions_compared"], found)) == 8
+    assert len(book.needed_by(by_name["colophon"], found)) == len(found) - 1
 
 
 def test_a_missing_artifact_names_the_chapter_that_writes_it(tmp_path):

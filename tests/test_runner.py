@@ -222,7 +222,7 @@ def copied(tmp_path):
     [
         (["ecgnb.linear"], "linear.py", "np.pad(", "1 * np.pad(", True),
         (["ecgnb.runs"], "linear.py", "np.pad(", "1 * np.pad(", True),
-        (["ecgnb.linear"], "tables/lead_covariance.csv", "I,", "II,", True),
+        (["ecgnb.linear"], "data/lead_covariance.csv", "I,", "II,", True),
         (["ecgnb.linear"], "linear.py", '"""Return', '"""Give', False),
         (["ecgnb.linear"], "plotting.py", "axes.", "axis.", False),
         ([], "plotting.py", "axes.", "axis.", True),

@@ -14,7 +14,7 @@ from ecgnb.metrics import summarise
 from ecgnb.simulate import write_cohort
 from ecgnb.tasks import is_whole, read_table, write_table
 
-METHODS = ("least_squares", "average_beat")
+TWO_METHODS = ("least_squares", "average_beat")
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +24,14 @@ def cohort(tmp_path_factory):
 
 
 def run(cohort, out, **options):
-    settings = {"methods": METHODS, "progress": False} | options
+    settings = {"methods": TWO_METHODS, "progress": False} | options
     return runs.run_reconstruction(cohort, out, **settings)
 
 
 def test_the_table_has_a_row_for_each_pair_and_method(cohort, tmp_path):
     summary = run(cohort, tmp_path / "t.csv")
     table = pd.read_csv(tmp_path / "t.csv")
-    assert len(table) == 3 * 132 * len(METHODS)
+    assert len(table) == 3 * 132 * len(TWO_METHODS)
     assert set(table["origin"]) == {"simulated"}
     means = table.groupby(["record", "method"], sort=False)["r"].mean()
     assert summary.means["r"].to_numpy() == pytest.approx(means.to_numpy(), abs=1e-5)
@@ -41,7 +41,7 @@ def test_costs_have_a_row_for_each_input_lead_and_the_manifest_sums_them(cohort,
     run(cohort, tmp_path / "t.csv", methods=("least_squares", "line_through_origin"))
     run(cohort, tmp_path / "t.csv")
     costs = read_table(tmp_path / "t_cost.csv")
-    assert len(costs) == 3 * 12 * len(METHODS)
+    assert len(costs) == 3 * 12 * len(TWO_METHODS)
     assert (costs[["cpu_s", "wall_s"]] >= 0).all(axis=None)
     manifest = json.loads((tmp_path / "t_manifest.json").read_text())
     for column in ("cpu_s", "wall_s"):
@@ -68,7 +68,7 @@ def test_results_are_readable_as_the_umask_says(tmp_path):
 
 def test_an_interrupted_run_ends_with_the_same_bytes(cohort, tmp_path):
     run(cohort, tmp_path / "whole.csv.gz")
-    run(cohort, tmp_path / "cut.csv.gz", records=["twa02"], methods=METHODS[:1])
+    run(cohort, tmp_path / "cut.csv.gz", records=["twa02"], methods=TWO_METHODS[:1])
     store = tmp_path / "cut.csv.gz.tasks"
     (damaged,) = store.glob("twa02--least_squares--0--*.scores.csv")
     damaged.write_bytes(damaged.read_bytes()[:-50])
@@ -94,7 +94,7 @@ def test_a_task_that_raises_costs_only_itself_and_is_made_by_the_next_run(
             raise RuntimeError("deliberately broken")
         return sound.fit(prepared, inputs, **options)
 
-    methods = ("mean", *METHODS)
+    methods = ("mean", *TWO_METHODS)
     run(cohort, tmp_path / "whole.csv", methods=methods)
     with monkeypatch.context() as patch:
         patch.setitem(experiments.METHODS, "mean", replace(sound, fit=broken))
