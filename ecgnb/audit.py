@@ -9,6 +9,7 @@ from torch import nn
 
 from ecgnb.attribution import Target, declare_targets, explain
 from ecgnb.groups import GroupVae
+from ecgnb.intervals import rank_correlation
 from ecgnb.leads import LEADS
 from ecgnb.paper import NEAR
 from ecgnb.pointing import AUDITED, point_at_bump, point_at_wave
@@ -18,17 +19,6 @@ from ecgnb.vae import Vae, latents_in_use, reconstruct
 from ecgnb.windows import WindowSet
 
 LAYERS = ("to_latent", "encode_linear", "hidden", "second", "first")
-
-
-def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Return Spearman's correlation of the absolute values of two maps.
-
-    Examples
-    --------
-    >>> rank_correlation(np.array([1.0, 2.0, 3.0]), np.array([-1.0, -2.0, -3.0]))
-    1.0
-    """
-    return float(stats.spearmanr(np.abs(first).ravel(), np.abs(second).ravel()).statistic)
 
 
 def randomise_layers(model: Vae, *, seed: int = 0) -> list[tuple[str, Vae]]:

@@ -13,12 +13,12 @@ import pandas as pd
 from scipy.ndimage import maximum_filter1d
 
 from ecgnb.experiments import predict_test
+from ecgnb.files import code_digest
+from ecgnb.intervals import correlation
 from ecgnb.leads import INDEPENDENT_LEADS, LEADS
-from ecgnb.metrics import correlation
 from ecgnb.plan import EXACT, Source, Task, key_of, list_sources
 from ecgnb.preprocessing import Prepared, prepare_record
 from ecgnb.runner import Outcome, write_study
-from ecgnb.tasks import code_digest
 
 CEILING_REACH_S = 0.04
 DESCRIBED = ("I", "II", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")

@@ -10,10 +10,10 @@ import pandas as pd
 
 from ecgnb import survival, symptoms
 from ecgnb.diagnoses import HEALTHY
+from ecgnb.files import MissingArtifactError
 from ecgnb.metrics import compare_methods, summarise
 from ecgnb.report import CHAPTERS, Chapter
 from ecgnb.shares import compare_with_healthy
-from ecgnb.tasks import MissingArtifactError
 
 VERDICTS = ("holds", "holds in part", "does not hold", "cannot be told")
 REAL = "60 real records of twadb, recorded run"

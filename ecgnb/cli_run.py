@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecgnb.console import BAD_USAGE, DATA_PROBLEM, AsJson, fail, names_in, tell
-from ecgnb.showing import for_terminal
+from ecgnb.text import for_terminal
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ from ecgnb.audit import audit_maps
 from ecgnb.databases import condition_slug
 from ecgnb.diagnoses import HEALTHY
 from ecgnb.groups import GroupVae, fit_group
+from ecgnb.intervals import correlation
 from ecgnb.leads import LEADS
-from ecgnb.metrics import correlation
 from ecgnb.pca import PcaModel, fit_pca
 from ecgnb.shares import N_LEAST, share_rows, waves_of
 from ecgnb.vae import VaeOptions, count_in_use, latents_in_use

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ecgnb.showing import lines_for_terminal
+from ecgnb.text import lines_for_terminal
 
 DATA_PROBLEM, BAD_USAGE = 1, 2
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from ecgnb.intervals import bootstrap_mean, rank_alike
 from ecgnb.leads import LEADS
-from ecgnb.metrics import bootstrap_mean, only_independent
+from ecgnb.metrics import only_independent
 from ecgnb.paper import NEAR
-from ecgnb.shares import rank_alike
 
 PAIR = ["target", "attribution"]
 SCORE_KEYS = ["condition", "method"]

@@ -9,18 +9,13 @@ import numpy as np
 import pandas as pd
 
 from ecgnb.experiments import METHODS
+from ecgnb.files import code_digest
 from ecgnb.leads import LEADS
-from ecgnb.personal import (
-    clean_input,
-    fit_personal,
-    reconstruct,
-    score_leads,
-)
+from ecgnb.personal import clean_input, fit_personal, reconstruct, score_leads
 from ecgnb.plan import Source, Task, key_of, list_sources
 from ecgnb.record import Record
 from ecgnb.records import read_record, write_record
 from ecgnb.runner import Outcome, write_study
-from ecgnb.tasks import code_digest
 
 RECORDED = ("neighbours", "best")
 GAIN = 2000.0

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ecgnb import tasks
+from ecgnb import files
 from ecgnb.databases import condition_slug
 from ecgnb.diagnoses import CONDITIONS, HEALTHY
 from ecgnb.groups import GroupVae
@@ -24,7 +24,7 @@ def save_group(folder: Path, condition: str, fitted: GroupVae) -> None:
         part = getattr(fitted, name)
         arrays |= {f"{name}.{field.name}": getattr(part, field.name) for field in fields(part)}
     choices = np.array([fitted.strength, fitted.history.step_taken])
-    tasks.write_arrays(_path(folder, condition), factor=fitted.factor, choices=choices, **arrays)
+    files.write_arrays(_path(folder, condition), factor=fitted.factor, choices=choices, **arrays)
 
 
 def _path(folder: Path, condition: str) -> Path:
@@ -33,7 +33,7 @@ def _path(folder: Path, condition: str) -> Path:
 
 def has_group(folder: Path, condition: str) -> bool:
     """Return whether a folder holds the VAE of a condition, whole."""
-    return tasks.is_whole(_path(folder, condition))
+    return files.is_whole(_path(folder, condition))
 
 
 def load_group(folder: Path, condition: str) -> GroupVae:
@@ -44,7 +44,7 @@ def load_group(folder: Path, condition: str) -> GroupVae:
     MissingArtifactError
         If the folder does not hold it.
     """
-    arrays = tasks.read_arrays(_path(folder, condition))
+    arrays = files.read_arrays(_path(folder, condition))
     state = {
         name.removeprefix("model."): torch.from_numpy(value)
         for name, value in arrays.items()
@@ -66,8 +66,8 @@ def read_shares(chapter: Chapter) -> pd.DataFrame:
     found = {}
     for condition in CONDITIONS:
         name = f"08_condition_{condition_slug(condition)}"
-        if tasks.is_whole(chapter.artifacts / name / "shares.csv"):
+        if files.is_whole(chapter.artifacts / name / "shares.csv"):
             found[condition] = chapter.read_table(name, "shares")
     if HEALTHY not in found:
-        raise tasks.MissingArtifactError("run 08_condition for healthy control first")
+        raise files.MissingArtifactError("run 08_condition for healthy control first")
     return pd.concat([table.assign(condition=name) for name, table in found.items()])

@@ -8,17 +8,28 @@ import math
 import re
 from dataclasses import dataclass
 
+from ecgnb.text import clean_text
+
 MAX_HEADER_BYTES = 200_000
+
 MAX_SIGNALS = 64
+
 MAX_FIELD = 250  # characters: as long as a file name, and no pattern below takes long on it
+
 GAINS = (1e-6, 1e12)  # units per mV that any converter could have, and a float32 can show
+
 MAX_SAMPLES = 6_000_000  # of all signals together: half an hour of 12 leads at 257 Hz (INCART)
+
 BYTES_PER_SAMPLE = {"16": 2.0, "212": 1.5, "24": 3.0, "32": 4.0, "516": 0.0}
+
 MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "\u00b5v": 1e-3, "\u03bcv": 1e-3, "v": 1e3}
 
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
+
 _RATE = re.compile(rf"({_NUMBER})(?:/({_NUMBER})(?:\({_NUMBER}\))?)?")
+
 _FORMAT = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
+
 _GAIN = re.compile(rf"({_NUMBER})(?:\(([-+]?\d+)\))?(?:/(\S+))?")
 
 
@@ -55,17 +66,6 @@ class Header:
     n_time: int
     signals: tuple[SignalLine, ...]
     comments: tuple[str, ...]
-
-
-def clean_text(text: str) -> str:
-    r"""Return text without control characters, so that it can be printed anywhere.
-
-    Examples
-    --------
-    >>> clean_text("a\x1b[31mred")
-    'a[31mred'
-    """
-    return "".join(letter for letter in text if letter.isprintable())
 
 
 def parse_header(text: str) -> Header:

@@ -12,16 +12,16 @@ import pandas as pd
 
 from ecgnb.databases import find_records
 from ecgnb.description import describe_record
+from ecgnb.files import code_digest, file_beside, write_bytes, write_manifest, write_table
+from ecgnb.intervals import correlation
 from ecgnb.labels import TWADB_FROM_PTBDB
 from ecgnb.leads import DOWER_INVERSE, INDEPENDENT_LEADS, KORS, frank_from_leads
 from ecgnb.matching import match_records
-from ecgnb.metrics import correlation
 from ecgnb.placement import lead_covariance, misplacements, unusual_placement
 from ecgnb.plan import EXACT, Source, Task, key_of, sources_of
 from ecgnb.preprocessing import clean
 from ecgnb.record import Record, RecordError
 from ecgnb.runner import Outcome, finished, store_of, write_study
-from ecgnb.tasks import code_digest, file_beside, write_bytes, write_manifest, write_table
 from ecgnb.usable import RATE_HZ
 
 DATABASES = ("twadb", "ptbdb")

@@ -16,8 +16,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ecgnb.beats import align_beats, average_beat, find_peaks
+from ecgnb.intervals import correlation
 from ecgnb.leads import LEADS, lead_index, other_leads
-from ecgnb.metrics import correlation
 from ecgnb.neighbours import (
     EMBEDDING_REACHES_S,
     N_NEIGHBOUR,

@@ -1,62 +1,15 @@
 """Scores of reconstructed leads: intervals over records, the worst case beside the mean."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from ecgnb.intervals import FLAT_VARIANCE, bootstrap_mean, joint_moments, r_of_moments
 from ecgnb.leads import INDEPENDENT_LEADS, LEADS
 from ecgnb.preprocessing import Scaling
 
 SCORES = ("mse", "r", "rmse_mv", "slope", "variance_ratio", "r2_beyond_average_beat")
-_TINY = 1e-12  # a variance up to here is that of a flat signal
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its 95 % bootstrap interval and the number of units behind it."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
-
-
-def correlation(truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
-    """Return Pearson's r along time; NaN where truth or guess is flat, which has no shape.
-
-    Parameters
-    ----------
-    truth, guess
-        `(..., time)` of shapes that broadcast, in mV or scaled units.
-
-    Examples
-    --------
-    >>> correlation(np.array([0.0, 1.0, 2.0]), np.array([[0.0, 2.0, 4.0], [1.0, 1.0, 1.0]]))
-    array([ 1., nan])
-    """
-    return _r_of(*_moments(truth, guess))
-
-
-def _moments(truth: np.ndarray, guess: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the variance of truth and of guess, and their covariance, along time."""
-    centred, spread = (
-        part - part.mean(axis=-1, keepdims=True)
-        for part in (np.asarray(truth, np.float64), np.asarray(guess, np.float64))
-    )
-    powers = (np.square(each).mean(axis=-1) for each in (centred, spread))
-    return (*powers, (spread * centred).mean(axis=-1))
-
-
-def _r_of(power: np.ndarray, other: np.ndarray, mixed: np.ndarray) -> np.ndarray:
-    """Return Pearson's r from two variances and the covariance."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        r = mixed / np.sqrt(power * other)
-    return np.where((power > _TINY) & (other > _TINY), r, np.nan)
 
 
 def score_pairs(
@@ -93,15 +46,15 @@ def score_pairs(
     predictions = np.asarray(predictions, dtype=np.float64)
     _check_shapes(truth, predictions, average_beat)
     error = np.square(predictions - truth).mean(axis=-1)
-    truth_power, power, mixed = _moments(truth, predictions)
+    truth_power, power, mixed = joint_moments(truth, predictions)
     with np.errstate(invalid="ignore", divide="ignore"):
-        slope = np.where(truth_power > _TINY, mixed / truth_power, np.nan)
-        ratio = np.where(truth_power > _TINY, power / truth_power, np.nan)
-    r = _r_of(truth_power, power, mixed)
+        slope = np.where(truth_power > FLAT_VARIANCE, mixed / truth_power, np.nan)
+        ratio = np.where(truth_power > FLAT_VARIANCE, power / truth_power, np.nan)
+    r = r_of_moments(truth_power, power, mixed)
     beyond = np.full(error.shape, np.nan)
     if average_beat is not None:
         beat_error = np.square(np.asarray(average_beat, np.float64) - truth).mean(axis=-1)
-        beyond = 1 - error / np.maximum(beat_error, _TINY)
+        beyond = 1 - error / np.maximum(beat_error, FLAT_VARIANCE)
     factor = np.asarray(scaling.factor, dtype=np.float64).reshape(-1)
     table = [error, r, np.sqrt(error) * factor, slope, ratio, beyond]
     return _pairs(dict(zip(SCORES, table, strict=True)))
@@ -127,43 +80,6 @@ def _pairs(values: dict[str, np.ndarray]) -> pd.DataFrame:
     names = np.array(LEADS)
     columns = {"input_lead": names[inputs[keep]], "output_lead": names[outputs[keep]]}
     return pd.DataFrame(columns | {name: matrix[keep] for name, matrix in values.items()})
-
-
-def bootstrap_mean(
-    values: Sequence[float] | np.ndarray,
-    *,
-    groups: Sequence | np.ndarray | None = None,
-    statistic: Callable[..., np.ndarray] = np.mean,
-    n_bootstrap: int = 2000,
-    seed: int = 0,
-) -> Estimate:
-    """Return a statistic with its 95 % percentile interval over resampled groups.
-
-    Values of one group (a record or patient) stay together: they are first reduced to the
-    group's mean, so that the interval counts independent units. NaN values are left out.
-
-    Parameters
-    ----------
-    values
-        One number per row.
-    groups
-        A label per row; without it every value is its own group.
-    statistic
-        Of the group means, called with `axis=-1`.
-
-    Examples
-    --------
-    >>> bootstrap_mean([1.0, 1.0, 4.0, 4.0], groups=["a", "a", "b", "b"]).n
-    2
-    """
-    values = np.asarray(values, dtype=np.float64)
-    labels = np.arange(values.size) if groups is None else np.asarray(groups)
-    units = pd.Series(values).groupby(labels).mean().dropna().to_numpy()
-    if units.size == 0:
-        return Estimate(float("nan"), float("nan"), float("nan"), 0)
-    draws = np.random.default_rng(seed).integers(0, units.size, (n_bootstrap, units.size))
-    low, high = np.quantile(statistic(units[draws], axis=-1), [0.025, 0.975])
-    return Estimate(float(statistic(units, axis=-1)), float(low), float(high), units.size)
 
 
 def only_independent(table: pd.DataFrame) -> pd.DataFrame:

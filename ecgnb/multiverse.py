@@ -16,21 +16,28 @@ import pandas as pd
 
 from ecgnb.cache import prepare_file
 from ecgnb.experiments import ALL_INPUTS, METHODS
+from ecgnb.files import code_digest
 from ecgnb.metrics import score_pairs
 from ecgnb.paper import PAPER
 from ecgnb.plan import Source, Task, key_of, list_sources
 from ecgnb.preprocessing import Prepared
 from ecgnb.runner import Outcome, store_of, write_study
 from ecgnb.splits import PreprocessingOptions, make_windows
-from ecgnb.tasks import code_digest
 
 LINES, NETWORKS = ("line", "line_through_origin"), ("cnn_1d", "cnn_2d", "cnn_2d_separable")
+
 MODELS = (*LINES, *NETWORKS)
+
 _METHODS = {"line": "least_squares"}  # the recorded table has another word for this one
+
 BANDS = {"0.5-40 Hz": (0.5, 40.0), "unfiltered": (None, None)}
+
 SCALINGS = ("lead", "record", "window")
+
 SPLITS = ("time", "shuffled")
+
 WINDOWS_S = (0.512, 1.024, 2.048)
+
 CHOICES = ("model", "band", "scaling", "split", "window_s")
 
 

@@ -11,13 +11,13 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from ecgnb.experiments import METHODS, LeadModels, Model
+from ecgnb.files import sha256_of, versions, write_bytes
 from ecgnb.leads import LEADS
 from ecgnb.packing import Packed, pack, unpack
 from ecgnb.personal import CAUTION, PersonalModel
 from ecgnb.preprocessing import Scaling
-from ecgnb.showing import for_header
 from ecgnb.splits import PreprocessingOptions
-from ecgnb.tasks import sha256_of, versions, write_bytes
+from ecgnb.text import for_header
 
 FORMAT, FORMAT_VERSION = "ecgnb personal model", 1
 _MAX_CARD_BYTES = 5_000_000

@@ -12,8 +12,8 @@ import pandas as pd
 
 from ecgnb.cache import record_digest
 from ecgnb.databases import database_of, holds_twadb, load_record, name_records, record_paths
+from ecgnb.files import is_whole, sha256_of
 from ecgnb.record import Record
-from ecgnb.tasks import is_whole, sha256_of
 
 COST = "cost"
 EXACT = 17  # digits that give back every bit

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ecgnb.experiments import predict_test
+from ecgnb.files import code_digest
 from ecgnb.leads import LEADS
 from ecgnb.linear import Moments, lag_moments, solve_ridge
 from ecgnb.metrics import score_pairs
@@ -22,7 +23,6 @@ from ecgnb.preprocessing import Prepared, prepare_record
 from ecgnb.record import RecordError
 from ecgnb.runner import Outcome, write_study
 from ecgnb.splits import PreprocessingOptions
-from ecgnb.tasks import code_digest
 
 POPULATION_REACHES_S = {"population_line": 0.0, "population_ridge": 0.1}
 PairOfParts = tuple[Moments, Moments]

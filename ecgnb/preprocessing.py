@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from scipy import signal as sps
 
+from ecgnb.files import written_aside
 from ecgnb.record import Record
 from ecgnb.splits import PreprocessingOptions, split_time
-from ecgnb.tasks import written_aside
 
 _FILTER_ORDER = 2
 _EDGE_S = 3.0  # reflected signal put before and after a part while it is filtered

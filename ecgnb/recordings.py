@@ -11,7 +11,7 @@ from ecgnb.headers import MAX_SAMPLES, MILLIVOLTS
 from ecgnb.leads import LEADS, standard_name
 from ecgnb.record import Record, RecordError, lead_quality
 from ecgnb.records import read_record
-from ecgnb.showing import for_terminal
+from ecgnb.text import for_terminal
 
 MAX_CSV_BYTES = 500_000_000
 _UNIT = re.compile(r"^(.*?)\s*[\[(]\s*([^\])]+?)\s*[\])]\s*$")

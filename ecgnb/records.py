@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ecgnb.headers import MAX_HEADER_BYTES, Header, HeaderError, clean_text, parse_header
+from ecgnb.headers import MAX_HEADER_BYTES, Header, HeaderError, parse_header
 from ecgnb.leads import FRANK_LEADS, LEADS, standard_name
 from ecgnb.record import LeadQuality, Record, RecordError, lead_quality
 from ecgnb.samples import MISSING, read_signals, refuse_irregular
+from ecgnb.text import clean_text
 
 
 def read_record(

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
-from ecgnb import plotting, tasks
+from ecgnb import files, plotting
 from ecgnb.cache import prepare_file
 from ecgnb.databases import data_folder, find_records, load_database, take_in_turn
-from ecgnb.metrics import Estimate
+from ecgnb.intervals import Estimate
 from ecgnb.preprocessing import Prepared
 from ecgnb.profiles import PROFILES, Profile
 from ecgnb.record import Record
@@ -149,25 +149,25 @@ class Chapter:
 
     def save_table(self, name: str, table: pd.DataFrame) -> None:
         """Write a table for other chapters."""
-        tasks.write_table(self.folder / f"{name}.csv", table)
+        files.write_table(self.folder / f"{name}.csv", table)
 
     def read_table(self, chapter: str, name: str) -> pd.DataFrame:
         """Return a table of another chapter."""
-        return tasks.read_table(self._artifact(chapter, f"{name}.csv"))
+        return files.read_table(self._artifact(chapter, f"{name}.csv"))
 
     def save_arrays(self, name: str, **arrays: np.ndarray) -> None:
         """Write arrays for other chapters, as `.npz` without pickle."""
-        tasks.write_arrays(self.folder / f"{name}.npz", **arrays)
+        files.write_arrays(self.folder / f"{name}.npz", **arrays)
 
     def read_arrays(self, chapter: str, name: str) -> dict[str, np.ndarray]:
         """Return arrays of another chapter."""
-        return tasks.read_arrays(self._artifact(chapter, f"{name}.npz"))
+        return files.read_arrays(self._artifact(chapter, f"{name}.npz"))
 
     def save_numbers(self, name: str, numbers: dict[str, float]) -> None:
         """Write numbers for the scorecard and other chapters."""
         plain = {key: float(value) for key, value in numbers.items()}
         text = json.dumps(plain, indent=1) + "\n"
-        tasks.write_bytes(self.folder / f"{name}.json", text.encode())
+        files.write_bytes(self.folder / f"{name}.json", text.encode())
 
     def read_numbers(self, chapter: str, name: str) -> dict[str, float]:
         """Return numbers of another chapter."""
@@ -175,8 +175,8 @@ class Chapter:
 
     def _artifact(self, chapter: str, file: str) -> Path:
         path = self.artifacts / chapter / file
-        if not tasks.is_whole(path):
-            raise tasks.MissingArtifactError(
+        if not files.is_whole(path):
+            raise files.MissingArtifactError(
                 f"{file} of chapter {chapter} is absent or damaged: run {chapter} first, "
                 f"with profile {self.profile.name!r} and the same data"
             )
@@ -188,7 +188,7 @@ class Chapter:
             path = ROOT / "results" / f"{name}{suffix}"
             if path.is_file():
                 return pd.read_csv(path)
-        raise tasks.MissingArtifactError(
+        raise files.MissingArtifactError(
             f"results/{name}.csv is not part of this copy of the project"
         )
 
@@ -223,5 +223,5 @@ def show_text(text: str) -> None:
 def versions() -> pd.DataFrame:
     """Return the versions of Python and of the packages that compute."""
     rows = [("python", platform.python_version())]
-    rows += tasks.versions().items()
+    rows += files.versions().items()
     return pd.DataFrame(rows, columns=["package", "version"])

@@ -24,9 +24,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from threadpoolctl import threadpool_limits
 
-from ecgnb.plan import COST, Source, Task, plain_options
-from ecgnb.progress import follow
-from ecgnb.tasks import (
+from ecgnb.files import (
     checksum_path,
     code_digest,
     file_beside,
@@ -35,6 +33,8 @@ from ecgnb.tasks import (
     write_manifest,
     write_table,
 )
+from ecgnb.plan import COST, Source, Task, plain_options
+from ecgnb.progress import follow
 
 CONNECT_S, WORKERS_S = 15.0, 120.0
 

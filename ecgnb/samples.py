@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ecgnb.headers import BYTES_PER_SAMPLE, Header, HeaderError, SignalLine, clean_text
+from ecgnb.headers import BYTES_PER_SAMPLE, Header, HeaderError, SignalLine
+from ecgnb.text import clean_text
 
 with warnings.catch_warnings():  # wfdb uses an argument that pandas will drop
     warnings.filterwarnings("ignore", message="The inplace keyword")

@@ -8,9 +8,9 @@ from IPython.display import HTML, display
 from matplotlib.axes import Axes
 
 from ecgnb.claims import CLAIMS, NOT_MEASURED, VERDICTS, OwnRun
+from ecgnb.files import MissingArtifactError
 from ecgnb.plotting import COLOURS
 from ecgnb.report import Chapter
-from ecgnb.tasks import MissingArtifactError
 
 _MARKS = dict(zip(VERDICTS, ("✓", "◐", "✗", "?"), strict=True))
 _COLOURS = dict(zip(VERDICTS, (COLOURS[2], COLOURS[0], COLOURS[1], COLOURS[6]), strict=True))

@@ -1,23 +1,20 @@
 """How relevance is shared out over leads and waves, per patient, and whether groups differ."""
 
-import itertools
-import math
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from ecgnb.beats import WAVES, wave_masks
 from ecgnb.diagnoses import HEALTHY
+from ecgnb.intervals import bootstrap_mean, permutation_p
 from ecgnb.leads import LEADS
-from ecgnb.metrics import bootstrap_mean
 from ecgnb.windows import BEFORE, SAMPLING_RATE
 
 AXES = {"lead": LEADS, "wave": WAVES}
+
 KEYS = ["condition", "target", "attribution", "axis", "name"]
+
 N_LEAST = 3  # patients of a group that is compared
-_N_PERMUTATION = 9999
 
 
 def lead_shares(maps: np.ndarray) -> np.ndarray:
@@ -106,33 +103,6 @@ def widen(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def permutation_p(
-    first: np.ndarray, second: np.ndarray, *, n_permutation: int = _N_PERMUTATION, seed: int = 0
-) -> np.ndarray:
-    """Return two-sided probabilities `(column,)` of a difference of means this large.
-
-    Patients change groups: in every way if there are at most `n_permutation`, else at random.
-
-    Parameters
-    ----------
-    first, second
-        `(patient, column)`.
-    """
-    values = np.concatenate([first, second])
-    n_all, n_first = len(values), len(first)
-    exact = math.comb(n_all, n_first) <= n_permutation
-    if exact:
-        chosen = np.array(list(itertools.combinations(range(n_all), n_first)))
-    else:
-        draws = np.random.default_rng(seed).random((n_permutation, n_all))
-        chosen = draws.argsort(axis=1)[:, :n_first]
-    weights = np.full((len(chosen), n_all), -1 / len(second))
-    np.put_along_axis(weights, chosen, 1 / n_first, axis=1)
-    seen = np.abs(first.mean(axis=0) - second.mean(axis=0))
-    as_large = (np.abs(weights @ values) >= seen * (1 - 1e-9)).sum(axis=0)
-    return as_large / len(chosen) if exact else (1 + as_large) / (1 + len(chosen))
-
-
 def compare_groups(
     group: pd.DataFrame, other: pd.DataFrame, *, n_bootstrap: int = 2000
 ) -> pd.DataFrame:
@@ -179,17 +149,6 @@ def correct(table: pd.DataFrame, *, level: float = 0.05) -> pd.DataFrame:
     together = table.groupby(["condition", "axis", "name"])["sign"]
     table["agrees"] = together.transform("sum").abs() == together.transform("count")
     return table.drop(columns="sign")
-
-
-def rank_alike(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return Spearman's correlation of two lists of shares.
-
-    Examples
-    --------
-    >>> round(rank_alike([1, 2, 3], [2, 4, 9]), 3)
-    1.0
-    """
-    return float(stats.spearmanr(first, second).statistic)
 
 
 def compare_with_healthy(table: pd.DataFrame, *, n_bootstrap: int = 2000) -> pd.DataFrame:

@@ -4,18 +4,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from ecgnb.diagnoses import CONDITIONS, HEALTHY
 from ecgnb.experiments import predict_test
-from ecgnb.metrics import Estimate, only_independent, score_pairs
+from ecgnb.intervals import compare_means
+from ecgnb.metrics import only_independent, score_pairs
 from ecgnb.preprocessing import prepare_record
 from ecgnb.record import Record
-from ecgnb.shares import permutation_p
 
 SCORES = ("r", "mse", "rmse_mv", "r2_beyond_average_beat")
+
 _SHORTEST_S, _LONGEST_S = 60.0, 115.0
+
 _N_STEP = 200
 
 
@@ -93,29 +94,3 @@ def compare_foreign(scores: pd.DataFrame, *, method: str = "VAE") -> dict[str, f
     errors = scores[chosen].groupby(["condition", "patient"])["mse"].mean()
     ill = errors.index.get_level_values("condition") != HEALTHY
     return compare_means(errors[ill].to_numpy(), errors[~ill].to_numpy())
-
-
-def compare_means(
-    first: np.ndarray, second: np.ndarray, *, n_bootstrap: int = 2000
-) -> dict[str, float]:
-    """Return the difference of the means of people with symptoms and without.
-
-    With its 95 % interval, the probability of a permutation test and the numbers of people.
-    """
-    generator = np.random.default_rng(0)
-    draws = [
-        part[generator.integers(part.size, size=(n_bootstrap, part.size))].mean(axis=1)
-        for part in (first, second)
-    ]
-    low, high = np.quantile(draws[0] - draws[1], [0.025, 0.975])
-    found = Estimate(float(first.mean() - second.mean()), float(low), float(high), first.size)
-    return {
-        "symptoms": first.mean(),
-        "healthy": second.mean(),
-        "difference": found.value,
-        "low": found.low,
-        "high": found.high,
-        "p": float(permutation_p(first[:, None], second[:, None])[0]),
-        "n_symptoms": first.size,
-        "n_healthy": second.size,
-    }

@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from ecgnb import tasks
+from ecgnb import files
 from ecgnb.runs import run_reconstruction
 
 METHODS, RECORDS = ("mean", "least_squares"), ["twa01"]
@@ -54,7 +54,7 @@ def die_at(step):
         replace(path, target)
         count()
 
-    tasks.os.fdopen, Path.replace = Halved, replace_in_steps
+    files.os.fdopen, Path.replace = Halved, replace_in_steps
     return steps
 
 

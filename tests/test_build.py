@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from ecgnb import book, report, tasks
+from ecgnb import book, files, profiles, report
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -89,8 +89,8 @@ def test_every_page_waits_for_the_chapters_it_reads():
 
 
 def test_a_missing_artifact_names_the_chapter_that_writes_it(tmp_path):
-    chapter = report.Chapter("05_every_lead", report.PROFILES["smoke"], tmp_path, True, tmp_path)
-    with pytest.raises(tasks.MissingArtifactError, match="run 03_least_squares first"):
+    chapter = report.Chapter("05_every_lead", profiles.PROFILES["smoke"], tmp_path, True, tmp_path)
+    with pytest.raises(files.MissingArtifactError, match="run 03_least_squares first"):
         chapter.read_table("03_least_squares", "scores")
 
 

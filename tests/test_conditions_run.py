@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 from ecgnb import condition_folds, conditions_run, groups, symptoms
 from ecgnb.cli import app
 from ecgnb.databases import find_records
+from ecgnb.files import is_whole
 from ecgnb.simulate import write_cohort
 from ecgnb.synthesis import SimulationOptions, simulate_record
-from ecgnb.tasks import is_whole
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_tables(cohort, finish
     (damaged,) = store.glob("hypertrophy--all--lead--0--*.scores.csv")
     damaged.write_bytes(damaged.read_bytes()[:-40])
     fitted = []
-    real = conditions_run.fold_tables
+    real = condition_folds.fold_tables
     monkeypatch.setattr(
         conditions_run, "fold_tables", lambda fold, *rest: fitted.append(fold) or real(fold, *rest)
     )

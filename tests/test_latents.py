@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ecgnb import group_files, groups, latents, vae
-from ecgnb.tasks import MissingArtifactError
+from ecgnb.files import MissingArtifactError
 from ecgnb.windows import WindowSet
 
 

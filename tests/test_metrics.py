@@ -2,15 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ecgnb.intervals import bootstrap_mean, correlation
 from ecgnb.leads import LEADS
-from ecgnb.metrics import (
-    bootstrap_mean,
-    compare_by_origin,
-    compare_methods,
-    correlation,
-    score_pairs,
-    summarise,
-)
+from ecgnb.metrics import compare_by_origin, compare_methods, score_pairs, summarise
 from ecgnb.preprocessing import Scaling
 
 SCALING = Scaling(np.zeros((12, 1)), np.full((12, 1), 2.0))

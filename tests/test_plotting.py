@@ -9,6 +9,7 @@ import pytest
 
 from ecgnb import plotting
 from ecgnb.diagnoses import CONDITIONS
+from ecgnb.leads import LEADS
 from ecgnb.report import ROOT
 
 matplotlib.use("Agg")
@@ -121,7 +122,7 @@ def draw(n_lead=12, *, n_column=None, overlay=False, duration_s=2.5):
     times = np.arange(0, duration_s, 1 / 250)
     signals = np.sin(2 * np.pi * times) * np.linspace(0.2, 1.5, n_lead)[:, None]
     _, axes = plt.subplots(figsize=(9, 7), layout="constrained")
-    leads = plotting.LEADS[:n_lead]
+    leads = LEADS[:n_lead]
     guess = 0.5 * signals if overlay else None
     plotting.plot_ecg_paper(axes, signals, 250.0, leads=leads, overlay=guess, n_column=n_column)
     axes.figure.canvas.draw()

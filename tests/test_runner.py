@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 from ecgnb import runs
 from ecgnb.cli import app
 from ecgnb.plan import Source, key_of
-from ecgnb.preprocessing import PreprocessingOptions
 from ecgnb.records import read_record, write_record
-from ecgnb.simulate import SimulationOptions, simulate_record, write_cohort
+from ecgnb.simulate import write_cohort
+from ecgnb.splits import PreprocessingOptions
+from ecgnb.synthesis import SimulationOptions, simulate_record
 
 ROOT = Path(__file__).resolve().parents[1]
 CASES = ROOT.parent / "shared" / "cases"

@@ -9,10 +9,10 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from ecgnb import experiments, runs, tasks
+from ecgnb import experiments, files, runs
+from ecgnb.files import is_whole, read_table, write_table
 from ecgnb.metrics import summarise
 from ecgnb.simulate import write_cohort
-from ecgnb.tasks import is_whole, read_table, write_table
 
 TWO_METHODS = ("least_squares", "average_beat")
 
@@ -58,11 +58,11 @@ def test_the_summary_is_that_of_the_whole_table(cohort, tmp_path):
 def test_results_are_readable_as_the_umask_says(tmp_path):
     before = os.umask(0o027)
     try:
-        path = tasks.write_bytes(tmp_path / "table.csv", b"x\n")
+        path = files.write_bytes(tmp_path / "table.csv", b"x\n")
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o640
-    assert tasks.is_whole(path)
+    assert files.is_whole(path)
     assert not list(tmp_path.glob(".partial-*"))
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from ecgnb import claims, scorecard
 from ecgnb.claims import CLAIMS, VERDICTS, Claim, Evidence, OwnRun
+from ecgnb.files import MissingArtifactError
 from ecgnb.report import ROOT, Chapter
-from ecgnb.tasks import MissingArtifactError
 
 matplotlib.use("Agg")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ecgnb.record import Record, RecordError
 from ecgnb.records import read_record, write_record
-from ecgnb.showing import for_figure, for_header, for_page, for_terminal, lines_for_terminal
+from ecgnb.text import for_figure, for_header, for_page, for_terminal, lines_for_terminal
 
 mpl.use("Agg")
 ROOT = Path(__file__).resolve().parent.parent

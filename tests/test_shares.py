@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ecgnb import shares
+from ecgnb import intervals, leads, shares
 from ecgnb.beats import WAVES
 
 
@@ -62,20 +62,20 @@ def test_the_permutation_test_is_that_of_scipy_when_all_ways_are_tried():
         axis=0,
         alternative="greater",
     ).pvalue
-    np.testing.assert_allclose(shares.permutation_p(first, second), expected, atol=1e-6)
+    np.testing.assert_allclose(intervals.permutation_p(first, second), expected, atol=1e-6)
 
 
 def test_random_permutations_come_near_all_of_them():
     generator = np.random.default_rng(2)
     first, second = generator.normal(0.5, 1, (7, 4)), generator.normal(0, 1, (8, 4))
-    exact = shares.permutation_p(first, second)
-    drawn = shares.permutation_p(first, second, n_permutation=4000)
+    exact = intervals.permutation_p(first, second)
+    drawn = intervals.permutation_p(first, second, n_permutation=4000)
     np.testing.assert_allclose(drawn, exact, atol=0.03)
 
 
 def test_a_permutation_test_of_one_group_with_itself_finds_nothing():
     same = np.random.default_rng(3).normal(size=(6, 20))
-    assert shares.permutation_p(same, same.copy()).min() == 1
+    assert intervals.permutation_p(same, same.copy()).min() == 1
 
 
 def groups_table(shift):
@@ -88,7 +88,7 @@ def groups_table(shift):
             size[7] += shift * (condition == "hypertrophy")
             size[8] -= shift * (condition == "hypertrophy")
             for target in ("one", "two"):
-                names = pd.DataFrame({"name": shares.LEADS, "share": size, "axis": "lead"})
+                names = pd.DataFrame({"name": leads.LEADS, "share": size, "axis": "lead"})
                 label = {"condition": condition, "patient": f"{condition} {patient}"}
                 rows.append(names.assign(**label, target=target, attribution="Grad-CAM"))
     return pd.concat(rows).assign(per_ms=1.0, per_mv=1.0)

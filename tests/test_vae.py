@@ -3,16 +3,16 @@ import pytest
 import torch
 
 from ecgnb import vae
-from ecgnb import windows as beats
 from ecgnb.pca import fit_pca
 from ecgnb.synthesis import SimulationOptions, simulate_record
+from ecgnb.windows import BEFORE, beat_windows, lead_factor
 
 
 @pytest.fixture(scope="module")
 def windows():
     record = simulate_record(SimulationOptions(duration_s=20.0), seed=3).record
-    found = beats.beat_windows(record)
-    return (found / beats.lead_factor(found)).astype(np.float32)
+    found = beat_windows(record)
+    return (found / lead_factor(found)).astype(np.float32)
 
 
 def small_model(**changes):
@@ -140,7 +140,7 @@ def test_components_that_the_windows_do_not_span_are_zero(windows):
 
 def test_the_r_peak_of_a_window_is_where_it_is_said_to_be(windows):
     size = np.abs(np.gradient(windows, axis=2)).mean(axis=(0, 1))
-    assert abs(int(size.argmax()) - beats.BEFORE) <= 10
+    assert abs(int(size.argmax()) - BEFORE) <= 10
 
 
 def test_leads_share_the_encoders_kernels(windows):

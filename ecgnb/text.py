@@ -2,8 +2,6 @@
 
 import html
 
-from ecgnb.headers import clean_text
-
 MAX_SHOWN = 200
 
 
@@ -61,3 +59,14 @@ def for_header(text: object) -> str:
     'fine #evil 12 500'
     """
     return for_terminal(text)
+
+
+def clean_text(text: str) -> str:
+    r"""Return text without control characters, so that it can be printed anywhere.
+
+    Examples
+    --------
+    >>> clean_text("a\x1b[31mred")
+    'a[31mred'
+    """
+    return "".join(letter for letter in text if letter.isprintable())

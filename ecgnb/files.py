@@ -19,7 +19,9 @@ import numpy as np
 import pandas as pd
 
 PACKAGES = ("ecgnb", "numpy", "scipy", "pandas", "torch", "captum", "wfdb", "sleepecg")
+
 _PACKAGE = Path(__file__).parent
+
 _TEXT = dict.fromkeys(("record", "patient", "condition", "origin", "database"), str)  # "007" too
 
 
