@@ -9,7 +9,7 @@ warnings.simplefilter("ignore")
 from doit.tools import config_changed  # noqa: E402
 
 from ecgnb import book  # noqa: E402
-from ecgnb.databases import data_folder  # noqa: E402
+from ecgnb.records.databases import data_folder  # noqa: E402
 from ecgnb.report import ROOT  # noqa: E402
 
 DATA = str(data_folder(os.environ.get("DATA")) or "")  # whole: notebooks run in book/

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ecgnb.databases import data_folder, find_records
 from ecgnb.experiments import CLOSED_FORMS
+from ecgnb.records.databases import data_folder, find_records
 
 PATH = Path(__file__).parents[1] / "results" / "cluster.csv"
 PROGRAM = [sys.executable, "-c", "from ecgnb.cli import main; main()", "run", "reconstruction"]

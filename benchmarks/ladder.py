@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ecgnb.databases import data_folder
 from ecgnb.experiments import CLOSED_FORMS
+from ecgnb.records.databases import data_folder
 
 
 def start(out: Path, jobs: str) -> subprocess.Popen:

@@ -13,11 +13,11 @@ from pathlib import Path
 import pandas as pd
 
 from ecgnb.ceiling import hard_records, run_ceiling
-from ecgnb.databases import data_folder
 from ecgnb.expectation import run_expectation
 from ecgnb.inventory import run_frank, run_placement
 from ecgnb.multiverse import run_multiverse
 from ecgnb.population import run_population
+from ecgnb.records.databases import data_folder
 from ecgnb.runs import run_heads
 
 ROOT = Path(__file__).parents[1]

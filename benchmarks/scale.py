@@ -16,7 +16,7 @@ import pandas as pd
 import psutil
 
 from ecgnb.costs import forecast
-from ecgnb.databases import find_records
+from ecgnb.records.databases import find_records
 from ecgnb.simulate import write_cohort
 
 PATH = Path(__file__).parents[1] / "results" / "scale.csv"

@@ -15,10 +15,10 @@ import papermill
 import yaml
 from papermill.exceptions import PapermillExecutionError
 
-from ecgnb.databases import condition_slug, data_folder, find_records
-from ecgnb.diagnoses import CONDITIONS, condition_of
-from ecgnb.headers import HeaderError, parse_header
 from ecgnb.publish import chapter_facts, clear_outputs, repair_page, write_config, write_pdf
+from ecgnb.records.databases import data_folder, find_records
+from ecgnb.records.labels import CONDITIONS, condition_of, condition_slug
+from ecgnb.records.wfdb_header import HeaderError, parse_header
 from ecgnb.report import ROOT, label_of
 
 BOOK, BUILD = ROOT / "book", ROOT / "build"

@@ -5,9 +5,9 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from ecgnb.databases import load_record
 from ecgnb.preprocessing import CACHE_VERSION, Prepared, cached, prepare_record
-from ecgnb.record import RecordError
+from ecgnb.records.databases import load_record
+from ecgnb.records.record import RecordError
 from ecgnb.splits import PreprocessingOptions
 
 _NOT_USED = (".xyz", ".XYZ")  # Frank leads have no part in the result

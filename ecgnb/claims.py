@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from ecgnb import survival, symptoms
-from ecgnb.diagnoses import HEALTHY
 from ecgnb.files import MissingArtifactError
 from ecgnb.metrics import compare_methods, summarise
+from ecgnb.records.labels import HEALTHY
 from ecgnb.report import CHAPTERS, Chapter
 from ecgnb.shares import compare_with_healthy
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgnb.catalogue import DATABASES
 from ecgnb.cli_personal import fit, reconstruct
 from ecgnb.cli_run import run_app
 from ecgnb.console import BAD_USAGE, DATA_PROBLEM, AsJson, Reporting, fail, tell
+from ecgnb.records.catalogue import DATABASES
 
 if TYPE_CHECKING:
-    from ecgnb.checking import Checked
+    from ecgnb.records.databases import Checked
 
 app = typer.Typer(
     cls=Reporting, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
@@ -46,7 +46,7 @@ def fetch(
 
     Example: ecgnb fetch twadb ptbdb --folder data/physionet
     """
-    from ecgnb.fetching import BASE_URL, fetch_database
+    from ecgnb.records.download import BASE_URL, fetch_database
 
     unknown = [name for name in databases if name not in DATABASES]
     if unknown:
@@ -97,7 +97,7 @@ def check(
 
     Example: ecgnb check data/physionet
     """
-    from ecgnb.checking import check_folder
+    from ecgnb.records.databases import check_folder
 
     checked = check_folder(folder)
     if not checked.rows and not checked.refused:

@@ -11,7 +11,7 @@ from ecgnb.leads import LEADS
 
 if TYPE_CHECKING:
     from ecgnb.personal import PersonalModel
-    from ecgnb.record import Record
+    from ecgnb.records.record import Record
 
 Rate = Annotated[
     float | None, typer.Option(min=50, max=5000, help="of CSV files, Hz; other formats say it")
@@ -63,8 +63,8 @@ def reconstruct(
     """
     from ecgnb.personal import reconstruct as reconstruct_record
     from ecgnb.personal_files import load_personal
-    from ecgnb.recordings import read_recording
-    from ecgnb.records import write_record
+    from ecgnb.records.recordings import read_recording
+    from ecgnb.records.wfdb_files import write_record
 
     if (calibration is None) == (model is None):
         raise fail("give either --calibration with --lead, or --model", BAD_USAGE)
@@ -92,7 +92,7 @@ def reconstruct(
 
 def _standard(lead: str) -> str:
     """Return a lead in its standard spelling; another name is bad usage."""
-    from ecgnb.recordings import lead_of
+    from ecgnb.records.recordings import lead_of
 
     if lead_of(lead) not in LEADS:
         raise fail(f"no lead {lead!r}; choose from {', '.join(LEADS)}", BAD_USAGE)
@@ -104,7 +104,7 @@ def _fitted(
 ) -> "PersonalModel":
     from ecgnb.experiments import METHODS
     from ecgnb.personal import fit_personal
-    from ecgnb.recordings import read_recording
+    from ecgnb.records.recordings import read_recording
 
     lead = _standard(lead)
     if method not in METHODS:

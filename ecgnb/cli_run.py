@@ -40,8 +40,8 @@ def reconstruction(
     Example: ecgnb run reconstruction --data mirror --out table.csv.gz --jobs 2
     """
     from ecgnb.costs import forecast, read_durations
-    from ecgnb.databases import record_paths
     from ecgnb.experiments import METHODS
+    from ecgnb.records.databases import record_paths
     from ecgnb.runs import run_reconstruction
 
     chosen = _methods(methods)

@@ -9,12 +9,11 @@ import pandas as pd
 
 from ecgnb.attribution import ATTRIBUTIONS, Target, declare_targets, explain
 from ecgnb.audit import audit_maps
-from ecgnb.databases import condition_slug
-from ecgnb.diagnoses import HEALTHY
 from ecgnb.groups import GroupVae, fit_group
 from ecgnb.intervals import correlation
 from ecgnb.leads import LEADS
 from ecgnb.pca import PcaModel, fit_pca
+from ecgnb.records.labels import HEALTHY, condition_slug
 from ecgnb.shares import N_LEAST, share_rows, waves_of
 from ecgnb.vae import VaeOptions, count_in_use, latents_in_use
 from ecgnb.windows import BEFORE, SAMPLING_RATE, WindowSet

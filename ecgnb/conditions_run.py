@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from ecgnb.condition_folds import KINDS, Fold, fold_tables, plan_folds
-from ecgnb.databases import find_records
-from ecgnb.diagnoses import CONDITIONS
 from ecgnb.files import code_digest, write_bytes, write_manifest, write_table
 from ecgnb.plan import Source, Task, key_of, sources_of
-from ecgnb.record import Record, RecordError
+from ecgnb.records.databases import find_records
+from ecgnb.records.labels import CONDITIONS
+from ecgnb.records.record import Record, RecordError
 from ecgnb.runner import Outcome, Results, finished
 from ecgnb.shares import N_LEAST
 from ecgnb.symptoms import choose_records, personal_scores

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecgnb.headers import HeaderError, parse_header
+from ecgnb.records.wfdb_header import HeaderError, parse_header
 
 _TABLE = "costs.csv"
 

@@ -13,10 +13,10 @@ import pandas as pd
 from scipy import signal as sps
 
 from ecgnb.beats import align_beats, average_beat, find_peaks, wave_masks
-from ecgnb.labels import SYNTHETIC_SHARE
 from ecgnb.leads import FRANK_LEADS, LEADS, independent_signals, limb_lead_error
 from ecgnb.preprocessing import clean, fill_missing, resample_signals
-from ecgnb.record import Record
+from ecgnb.records.labels import SYNTHETIC_SHARE
+from ecgnb.records.record import Record
 
 RATE_HZ = 500.0
 BAND_EDGES_HZ = (0.5, 1, 2, 3, 5, 7, 10, 14, 20, 28, 40, 56, 80, 110)

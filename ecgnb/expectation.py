@@ -13,8 +13,8 @@ from ecgnb.files import code_digest
 from ecgnb.leads import LEADS
 from ecgnb.personal import clean_input, fit_personal, reconstruct, score_leads
 from ecgnb.plan import Source, Task, key_of, list_sources
-from ecgnb.record import Record
-from ecgnb.records import read_record, write_record
+from ecgnb.records.record import Record
+from ecgnb.records.wfdb_files import read_record, write_record
 from ecgnb.runner import Outcome, write_study
 
 RECORDED = ("neighbours", "best")

@@ -8,10 +8,9 @@ import pandas as pd
 import torch
 
 from ecgnb import files
-from ecgnb.databases import condition_slug
-from ecgnb.diagnoses import CONDITIONS, HEALTHY
 from ecgnb.groups import GroupVae
 from ecgnb.pca import PcaModel
+from ecgnb.records.labels import CONDITIONS, HEALTHY, condition_slug
 from ecgnb.report import Chapter
 from ecgnb.training import History
 from ecgnb.vae import Vae, VaeOptions

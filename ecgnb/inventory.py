@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecgnb.databases import find_records
 from ecgnb.description import describe_record
 from ecgnb.files import code_digest, file_beside, write_bytes, write_manifest, write_table
 from ecgnb.intervals import correlation
-from ecgnb.labels import TWADB_FROM_PTBDB
 from ecgnb.leads import DOWER_INVERSE, INDEPENDENT_LEADS, KORS, frank_from_leads
 from ecgnb.matching import match_records
 from ecgnb.placement import lead_covariance, misplacements, unusual_placement
 from ecgnb.plan import EXACT, Source, Task, key_of, sources_of
 from ecgnb.preprocessing import clean
-from ecgnb.record import Record, RecordError
+from ecgnb.records.databases import find_records
+from ecgnb.records.labels import TWADB_FROM_PTBDB
+from ecgnb.records.record import Record, RecordError
 from ecgnb.runner import Outcome, finished, store_of, write_study
 from ecgnb.usable import RATE_HZ
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ecgnb.leads import LEADS, lead_index, other_leads
 from ecgnb.preprocessing import clean, clean_parts, fit_scaling, prepare_record
-from ecgnb.record import Record
+from ecgnb.records.record import Record
 from ecgnb.splits import PreprocessingOptions, make_windows
 
 

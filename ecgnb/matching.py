@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from scipy.fft import irfft, next_fast_len, rfft
 
-from ecgnb.labels import TWADB_FROM_PTBDB
 from ecgnb.leads import independent_signals
 from ecgnb.preprocessing import clean, fill_missing, resample_signals
-from ecgnb.record import Record
+from ecgnb.records.labels import TWADB_FROM_PTBDB
+from ecgnb.records.record import Record
 
 
 def match_records(

@@ -17,7 +17,7 @@ from ecgnb.intervals import correlation
 from ecgnb.leads import lead_index, other_leads, standard_name
 from ecgnb.placement import find_misplaced
 from ecgnb.preprocessing import Prepared, Scaling, clean, prepare_record
-from ecgnb.record import Record
+from ecgnb.records.record import Record
 from ecgnb.splits import PreprocessingOptions
 from ecgnb.text import for_header
 from ecgnb.usable import check_calibration, check_input, compare_with_calibration, signature

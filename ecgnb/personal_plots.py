@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 
 from ecgnb.leads import LEADS
 from ecgnb.plotting import GUESS, TRUTH, plot_ecg_paper
-from ecgnb.record import Record
+from ecgnb.records.record import Record
 from ecgnb.text import for_figure
 
 SHOWN_S = 2.5

@@ -16,7 +16,7 @@ import pandas as pd
 
 from ecgnb.leads import INDEPENDENT_LEADS, LIMB_LEADS, derive_leads, independent_signals
 from ecgnb.preprocessing import clean
-from ecgnb.record import Record
+from ecgnb.records.record import Record
 from ecgnb.usable import RATE_HZ
 
 FACTOR = 1.3  # chosen on 99 recorded ECGs: see `ecgnb run placement` for what it finds

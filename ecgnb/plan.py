@@ -11,9 +11,15 @@ from typing import Any
 import pandas as pd
 
 from ecgnb.cache import record_digest
-from ecgnb.databases import database_of, holds_twadb, load_record, name_records, record_paths
 from ecgnb.files import is_whole, sha256_of
-from ecgnb.record import Record
+from ecgnb.records.databases import (
+    database_of,
+    holds_twadb,
+    load_record,
+    name_records,
+    record_paths,
+)
+from ecgnb.records.record import Record
 
 COST = "cost"
 EXACT = 17  # digits that give back every bit

@@ -9,9 +9,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from ecgnb.diagnoses import CONDITIONS
 from ecgnb.leads import LEADS
 from ecgnb.paper import PAPER
+from ecgnb.records.labels import CONDITIONS
 
 # Eight colours that differ by at least 17 (CIEDE2000) for normal sight and for each of the three
 # common forms of colour blindness, each with a contrast of at least 3 : 1 to white paper.

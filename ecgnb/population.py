@@ -20,7 +20,7 @@ from ecgnb.linear import Moments, lag_moments, solve_ridge
 from ecgnb.metrics import score_pairs
 from ecgnb.plan import EXACT, Source, Task, key_of, list_sources
 from ecgnb.preprocessing import Prepared, prepare_record
-from ecgnb.record import RecordError
+from ecgnb.records.record import RecordError
 from ecgnb.runner import Outcome, write_study
 from ecgnb.splits import PreprocessingOptions
 

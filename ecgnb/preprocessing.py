@@ -17,7 +17,7 @@ import numpy as np
 from scipy import signal as sps
 
 from ecgnb.files import written_aside
-from ecgnb.record import Record
+from ecgnb.records.record import Record
 from ecgnb.splits import PreprocessingOptions, split_time
 
 _FILTER_ORDER = 2

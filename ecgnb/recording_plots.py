@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ecgnb.description import BAND_EDGES_HZ
-from ecgnb.diagnoses import CONDITIONS
 from ecgnb.leads import LEADS, lead_index
 from ecgnb.plotting import COLOURS, plot_map
 from ecgnb.preprocessing import Prepared
+from ecgnb.records.labels import CONDITIONS
 from ecgnb.steps import Step
 from ecgnb.synthesis import WAVE_GROUPS, Simulated
 

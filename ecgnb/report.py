@@ -13,11 +13,11 @@ from IPython.display import HTML, Markdown, display
 
 from ecgnb import files, plotting
 from ecgnb.cache import prepare_file
-from ecgnb.databases import data_folder, find_records, load_database, take_in_turn
 from ecgnb.intervals import Estimate
 from ecgnb.preprocessing import Prepared
 from ecgnb.profiles import PROFILES, Profile
-from ecgnb.record import Record
+from ecgnb.records.databases import data_folder, find_records, load_database, take_in_turn
+from ecgnb.records.record import Record
 from ecgnb.runner import one_thread
 from ecgnb.simulate import write_cohort
 

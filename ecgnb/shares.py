@@ -5,9 +5,9 @@ import pandas as pd
 from scipy import stats
 
 from ecgnb.beats import WAVES, wave_masks
-from ecgnb.diagnoses import HEALTHY
 from ecgnb.intervals import bootstrap_mean, permutation_p
 from ecgnb.leads import LEADS
+from ecgnb.records.labels import HEALTHY
 from ecgnb.windows import BEFORE, SAMPLING_RATE
 
 AXES = {"lead": LEADS, "wave": WAVES}

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ecgnb.conditions import CONDITION_MODELS
-from ecgnb.records import write_record
+from ecgnb.records.wfdb_files import write_record
 from ecgnb.synthesis import Simulated, SimulationOptions, simulate_record
 
 with warnings.catch_warnings():  # wfdb uses an argument that pandas will drop

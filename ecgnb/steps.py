@@ -8,7 +8,7 @@ from scipy import signal as sps
 
 from ecgnb.leads import lead_index
 from ecgnb.preprocessing import clean, fill_missing, fit_scaling, resample_signals
-from ecgnb.record import Record
+from ecgnb.records.record import Record
 from ecgnb.splits import PreprocessingOptions, split_time
 
 

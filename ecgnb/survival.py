@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from ecgnb.diagnoses import HEALTHY
 from ecgnb.evidence import ALIKE, alike_healthy, densest_waves, rank_tests
+from ecgnb.records.labels import HEALTHY
 from ecgnb.shares import (
     N_LEAST,
     compare_groups,

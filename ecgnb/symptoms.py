@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pandas as pd
 
-from ecgnb.diagnoses import CONDITIONS, HEALTHY
 from ecgnb.experiments import predict_test
 from ecgnb.intervals import compare_means
 from ecgnb.metrics import only_independent, score_pairs
 from ecgnb.preprocessing import prepare_record
-from ecgnb.record import Record
+from ecgnb.records.labels import CONDITIONS, HEALTHY
+from ecgnb.records.record import Record
 
 SCORES = ("r", "mse", "rmse_mv", "r2_beyond_average_beat")
 

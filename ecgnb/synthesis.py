@@ -25,7 +25,7 @@ from ecgnb.heart import (
 )
 from ecgnb.leads import DOWER_INVERSE, derive_leads, frank_from_leads
 from ecgnb.noise import electrode_noise, fibrillation
-from ecgnb.record import Record
+from ecgnb.records.record import Record
 
 WAVE_GROUPS = ("P", "QRS", "T")
 STEP_MV = 0.001  # the independent leads lie on this grid, so files of 2000 units/mV are exact

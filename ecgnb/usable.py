@@ -6,7 +6,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from ecgnb.beats import align_beats, average_beat, find_peaks
 from ecgnb.leads import LEADS, lead_index
 from ecgnb.preprocessing import clean, resample_signals
-from ecgnb.record import ABSURD_MV, Record, RecordError
+from ecgnb.records.record import ABSURD_MV, Record, RecordError
 
 RATE_HZ = 250.0
 MIN_CALIBRATION_S = 20.0

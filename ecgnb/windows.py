@@ -12,7 +12,7 @@ import numpy as np
 from ecgnb.beats import align_beats, find_peaks
 from ecgnb.leads import LEADS, derive_leads, independent_signals
 from ecgnb.preprocessing import clean
-from ecgnb.record import Record
+from ecgnb.records.record import Record
 
 SAMPLING_RATE = 250.0
 N_TIME = 256

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ecgnb.databases import find_records
+from ecgnb.records.databases import find_records
 
 SETTINGS = ("ECGNB_DATA", "ECGNB_REPOSITORY", "ECGNB_DEVICE", "PROFILE", "DATA")
 # Read before any fixture takes the settings away; a folder that is not there holds no records.

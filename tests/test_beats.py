@@ -13,9 +13,9 @@ from ecgnb.beats import (
     wave_masks,
 )
 from ecgnb.conditions import CONDITION_MODELS
-from ecgnb.databases import find_records
 from ecgnb.leads import LEADS, derive_leads
-from ecgnb.records import read_record
+from ecgnb.records.databases import find_records
+from ecgnb.records.wfdb_files import read_record
 from ecgnb.synthesis import SimulationOptions, simulate_record
 
 TOLERANCE_S = 0.075

@@ -7,9 +7,9 @@ from conftest import real_data
 from test_formats import draw_samples, write_with_wfdb
 
 from ecgnb.cache import file_key, prepare_file
-from ecgnb.databases import find_records, load_database
 from ecgnb.preprocessing import prepare_record
-from ecgnb.record import RecordError
+from ecgnb.records.databases import find_records, load_database
+from ecgnb.records.record import RecordError
 from ecgnb.simulate import write_cohort
 from ecgnb.splits import PreprocessingOptions
 

@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 from ecgnb import multiverse
 from ecgnb.claims import CLAIMS, verdict
 from ecgnb.cli import app
-from ecgnb.databases import find_records, load_database
-from ecgnb.diagnoses import condition_of
 from ecgnb.leads import LEADS
-from ecgnb.records import read_record, write_record
+from ecgnb.records.databases import find_records, load_database
+from ecgnb.records.labels import condition_of
+from ecgnb.records.wfdb_files import read_record, write_record
 from ecgnb.simulate import write_cohort
 
 runner = CliRunner()

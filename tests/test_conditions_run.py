@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from ecgnb import condition_folds, conditions_run, groups, symptoms
 from ecgnb.cli import app
-from ecgnb.databases import find_records
 from ecgnb.files import is_whole
+from ecgnb.records.databases import find_records
 from ecgnb.simulate import write_cohort
 from ecgnb.synthesis import SimulationOptions, simulate_record
 

@@ -14,10 +14,13 @@ from test_formats import draw_samples, write_mat
 from typer.testing import CliRunner
 
 from ecgnb.beats import align_beats, average_beat, find_peaks
-from ecgnb.catalogue import DATABASES
-from ecgnb.checking import OTHER_DATABASE, check_folder
 from ecgnb.cli import app
-from ecgnb.databases import (
+from ecgnb.leads import derive_leads, independent_signals
+from ecgnb.preprocessing import filter_signals
+from ecgnb.records.catalogue import DATABASES
+from ecgnb.records.databases import (
+    OTHER_DATABASE,
+    check_folder,
     database_folder,
     database_of,
     find_records,
@@ -25,22 +28,21 @@ from ecgnb.databases import (
     load_record,
     record_paths,
 )
-from ecgnb.diagnoses import (
+from ecgnb.records.download import parse_sums
+from ecgnb.records.labels import (
     ADMISSIONS,
     CONDITIONS,
     OTHER,
     condition_of,
+    label_record,
+    labels_of,
     ludb_conditions,
+    share_beyond_three,
     snomed_conditions,
 )
-from ecgnb.fetching import parse_sums
-from ecgnb.labels import label_record, labels_of, share_beyond_three
-from ecgnb.leads import derive_leads, independent_signals
-from ecgnb.preprocessing import filter_signals
-from ecgnb.record import Record
-from ecgnb.records import read_header, write_record
+from ecgnb.records.record import Record
+from ecgnb.records.wfdb_files import read_header, read_signals, write_record
 from ecgnb.runs import run_reconstruction
-from ecgnb.samples import read_signals
 from ecgnb.simulate import write_cohort
 
 

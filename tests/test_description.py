@@ -12,7 +12,6 @@ from conftest import real_data
 from matplotlib.figure import Figure
 
 from ecgnb import recording_plots
-from ecgnb.databases import load_database
 from ecgnb.description import (
     band_powers,
     beat_figures,
@@ -25,11 +24,12 @@ from ecgnb.description import (
     summarise_origins,
 )
 from ecgnb.inventory import run_description
-from ecgnb.labels import TWADB_FROM_PTBDB
 from ecgnb.leads import derive_leads
 from ecgnb.matching import match_records, name_known
 from ecgnb.preprocessing import prepare_record, resample_signals
-from ecgnb.records import read_record, write_record
+from ecgnb.records.databases import load_database
+from ecgnb.records.labels import TWADB_FROM_PTBDB
+from ecgnb.records.wfdb_files import read_record, write_record
 from ecgnb.simulate import write_cohort
 from ecgnb.synthesis import SimulationOptions, simulate_record
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from ecgnb.fetching import FetchError, fetch_database, parse_sums
+from ecgnb.records.download import FetchError, fetch_database, parse_sums
 
 FILES = {f"twa{number:02d}.{kind}": f"{number}{kind}".encode() * 50
          for number in range(6) for kind in ("hea", "dat")}  # fmt: skip

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import wfdb
 
-from ecgnb.databases import load_record
 from ecgnb.leads import LEADS
-from ecgnb.record import RecordError
-from ecgnb.records import read_record, write_record
+from ecgnb.records.databases import load_record
+from ecgnb.records.record import RecordError
+from ecgnb.records.wfdb_files import read_record, write_record
 
 GAIN = 200.0
 LARGEST = {"16": 2**15 - 1, "212": 2**11 - 1, "24": 2**23 - 1, "32": 2**31 - 1, "516": 2**15 - 1}

@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_formats import LARGEST, draw_samples, write_mat, write_with_wfdb
 
-from ecgnb.catalogue import DATABASES
-from ecgnb.databases import load_record
 from ecgnb.leads import LEADS
-from ecgnb.record import RecordError
+from ecgnb.records.catalogue import DATABASES
+from ecgnb.records.databases import load_record
+from ecgnb.records.record import RecordError
 
 MAX_S, MAX_BYTES = 1.0, 200e6
 ODD = (

@@ -13,9 +13,14 @@ from pathlib import Path
 import pytest
 from conftest import DATA, real_data
 
-from ecgnb.databases import database_folder
-from ecgnb.fetching import FetchError, check_sums, fetch_database
-from ecgnb.registry import read_registry, verified_sums
+from ecgnb.records.databases import database_folder
+from ecgnb.records.download import (
+    FetchError,
+    check_sums,
+    fetch_database,
+    read_registry,
+    verified_sums,
+)
 from ecgnb.simulate import write_cohort
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,8 +9,8 @@ from ecgnb.experiments import METHODS
 from ecgnb.leads import LEADS, lead_index
 from ecgnb.personal import fit_personal, reconstruct
 from ecgnb.personal_files import ModelFileError, load_personal, save_personal
-from ecgnb.record import RecordError
-from ecgnb.records import read_record, write_record
+from ecgnb.records.record import RecordError
+from ecgnb.records.wfdb_files import read_record, write_record
 from ecgnb.simulate import write_cohort
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ecgnb import plotting
-from ecgnb.diagnoses import CONDITIONS
 from ecgnb.leads import LEADS
+from ecgnb.records.labels import CONDITIONS
 from ecgnb.report import ROOT
 
 matplotlib.use("Agg")

@@ -13,7 +13,7 @@ from ecgnb.preprocessing import (
     resample_signals,
     scale_windows,
 )
-from ecgnb.record import Record
+from ecgnb.records.record import Record
 from ecgnb.splits import PreprocessingOptions, make_windows, split_patients, split_time
 from ecgnb.synthesis import SimulationOptions, simulate_record
 

@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 
 from ecgnb.leads import LEADS
-from ecgnb.record import Record, RecordError
-from ecgnb.recordings import read_recording
-from ecgnb.records import write_record
+from ecgnb.records.record import Record, RecordError
+from ecgnb.records.recordings import read_recording
+from ecgnb.records.wfdb_files import write_record
 
 RATE = 250.0
 GENERATOR = np.random.default_rng(0)

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ecgnb.databases import load_record
-from ecgnb.headers import MAX_HEADER_BYTES
 from ecgnb.leads import LEADS, derive_leads
-from ecgnb.record import Record, RecordError
-from ecgnb.records import read_record, write_record
+from ecgnb.records.databases import load_record
+from ecgnb.records.record import Record, RecordError
+from ecgnb.records.wfdb_files import read_record, write_record
+from ecgnb.records.wfdb_header import MAX_HEADER_BYTES
 
 
 def make_record(name="r1", n_time=1000, **changes):

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from ecgnb import runs
 from ecgnb.cli import app
 from ecgnb.plan import Source, key_of
-from ecgnb.records import read_record, write_record
+from ecgnb.records.wfdb_files import read_record, write_record
 from ecgnb.simulate import write_cohort
 from ecgnb.splits import PreprocessingOptions
 from ecgnb.synthesis import SimulationOptions, simulate_record

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecgnb.record import Record, RecordError
-from ecgnb.records import read_record, write_record
+from ecgnb.records.record import Record, RecordError
+from ecgnb.records.wfdb_files import read_record, write_record
 from ecgnb.text import for_figure, for_header, for_page, for_terminal, lines_for_terminal
 
 mpl.use("Agg")

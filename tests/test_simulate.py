@@ -5,12 +5,12 @@ import pytest
 
 from ecgnb.beats import align_beats
 from ecgnb.conditions import CONDITION_MODELS
-from ecgnb.databases import find_records, load_database
 from ecgnb.description import singular_shares
-from ecgnb.diagnoses import CONDITIONS
 from ecgnb.heart import BeatTimes, textbook_heart, wave_bounds, wave_sources
 from ecgnb.leads import LEADS, limb_lead_error
-from ecgnb.records import read_record
+from ecgnb.records.databases import find_records, load_database
+from ecgnb.records.labels import CONDITIONS
+from ecgnb.records.wfdb_files import read_record
 from ecgnb.simulate import MANIFEST, plan_cohort, write_cohort
 from ecgnb.synthesis import SimulationOptions, simulate_record
 

@@ -7,6 +7,7 @@ import numpy as np
 from ecgnb.leads import LEADS
 
 FLAT_S = 0.3
+
 ABSURD_MV = 20.0
 
 

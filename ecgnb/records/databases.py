@@ -1,19 +1,82 @@
-"""The databases of the book: where their records are, who and what they show, how to cite them."""
+"""What `ecgnb check` tells of a folder: counts, what cannot be used, what is left out."""
 
 import heapq
 import itertools
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from ecgnb.catalogue import DATABASES, Database
-from ecgnb.headers import Header
-from ecgnb.labels import is_simulated, label_record, labels_of
-from ecgnb.record import Record, RecordError
-from ecgnb.records import header_path, read_header, read_record
+import pandas as pd
+
+from ecgnb.records.catalogue import DATABASES, Database
+from ecgnb.records.labels import is_simulated, label_record, labels_of
+from ecgnb.records.record import Record, RecordError
+from ecgnb.records.wfdb_files import header_path, read_header, read_record
+from ecgnb.records.wfdb_header import Header
+
+OTHER_DATABASE = "(no database)"
+
+
+@dataclass
+class Checked:
+    """The findings; `rows` has one line a usable record, the others one text a line."""
+
+    rows: list[dict[str, str]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    unknown: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def counts(self) -> pd.DataFrame:
+        """Return records and patients by database, origin and condition; 0 patients: unnamed."""
+        table = pd.DataFrame(
+            self.rows, columns=["database", "origin", "condition", "patient", "record"]
+        )
+        table["patient"] = table["patient"].replace("", None)
+        groups = table.groupby(["database", "origin", "condition"])["patient"]
+        return groups.agg(records="size", patients="nunique").reset_index()
+
+    def add(self, paths: list[Path], database: str) -> None:
+        """Read some records of a database and take note of each."""
+        for result in read_records(paths, database):
+            if isinstance(result, RecordError):
+                self.refused.append(str(result))
+                continue
+            self.notes += [f"{result.name}: {note}" for note in result.notes]
+            if result.condition.startswith("unknown"):
+                self.unknown[result.condition] = self.unknown.get(result.condition, 0) + 1
+            self.rows.append(
+                {
+                    "database": database or OTHER_DATABASE,
+                    "origin": result.origin or "not stated",
+                    "condition": result.condition or "not stated",
+                    "patient": result.patient,
+                    "record": result.name,
+                }
+            )
+
+    def as_dict(self) -> dict[str, object]:
+        """Return everything in a form that JSON can hold."""
+        summary = {"usable": len(self.rows), "refused_count": len(self.refused)}
+        return summary | {"counts": self.counts().to_dict("records")} | asdict(self)
+
+
+def check_folder(folder: Path | str) -> Checked:
+    """Return what is in a folder, every record below it read once and let go.
+
+    Records that belong to no database of the catalogue are read as well, as `OTHER_DATABASE`.
+    """
+    checked = Checked()
+    found: dict[str, list[Path]] = {name: [] for name in (*DATABASES, "")}
+    for path in sorted(Path(folder).rglob("*.hea")):
+        found[database_of(path)].append(path)
+    for name, paths in found.items():
+        if paths and name:
+            checked.left_out[name] = DATABASES[name].left_out
+        checked.add(paths, name)
+    return checked
 
 
 @dataclass(frozen=True)
@@ -22,17 +85,6 @@ class Loaded:
 
     records: list[Record] = field(default_factory=list)
     refused: list[RecordError] = field(default_factory=list)
-
-
-def condition_slug(condition: str) -> str:
-    """Return a condition as it stands in file names.
-
-    Examples
-    --------
-    >>> condition_slug("bundle branch block")
-    'bundle_branch_block'
-    """
-    return re.sub(r"[^a-z0-9]+", "_", condition.lower()).strip("_")
 
 
 def data_folder(data: str | Path | None = "") -> Path | None:

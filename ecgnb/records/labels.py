@@ -1,20 +1,178 @@
-"""Label a record: whom it shows, whose heart, with which condition, and where it comes from."""
+"""From what a header says of a patient to one of the conditions of the book.
 
+ptbdb writes a `Reason for admission`, the PhysioNet challenges SNOMED CT codes after `Dx`, LUDB a
+finding a line after `<diagnoses>:`; the tables of codes and findings are `data/snomed.csv` and
+`data/ludb.csv`. What is in no table is called unknown, never dropped.
+"""
+
+import csv
+import functools
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
-from ecgnb.catalogue import DATABASES
-from ecgnb.diagnoses import condition_of, states_condition, unknown_diagnoses
-from ecgnb.headers import Header
 from ecgnb.leads import independent_signals
-from ecgnb.record import Record
+from ecgnb.records.catalogue import DATABASES
+from ecgnb.records.record import Record
+from ecgnb.records.wfdb_header import Header
+
+CONDITIONS = (
+    "healthy control",
+    "myocardial infarction",
+    "cardiomyopathy",
+    "bundle branch block",
+    "dysrhythmia",
+    "hypertrophy",
+    "valvular heart disease",
+    "myocarditis",
+)
+
+HEALTHY, OTHER = CONDITIONS[0], "other"
+
+_FINDINGS = "<diagnoses>:"
+
+# Every wording of `Reason for admission` in ptbdb 1.0.0, in lower case. Heart failure counts as
+# cardiomyopathy, as in the database's own table; angina, palpitation and n/a are `other`.
+ADMISSIONS = {
+    **{condition: condition for condition in CONDITIONS},
+    "heart failure (nyha 2)": "cardiomyopathy",
+    "heart failure (nyha 3)": "cardiomyopathy",
+    "heart failure (nyha 4)": "cardiomyopathy",
+    "stable angina": OTHER,
+    "unstable angina": OTHER,
+    "palpitation": OTHER,
+    "n/a": OTHER,
+}
+
+
+@functools.cache
+def snomed_conditions() -> dict[str, str]:
+    """Return the condition behind each SNOMED CT code of the challenges 2020 and 2021.
+
+    Examples
+    --------
+    >>> snomed_conditions()["164889003"]
+    'dysrhythmia'
+    """
+    return {row["code"]: row["condition"] for row in _table("snomed")}
+
+
+@functools.cache
+def ludb_conditions() -> dict[str, str]:
+    """Return the condition behind each finding of LUDB, which is written in lower case.
+
+    The findings are judged as the challenges' codes of the same meaning are: a scar or an
+    infarction with ST elevation is a myocardial infarction, ischaemia alone is `other`. A normal
+    axis, also a horizontal or vertical one, says nothing against a healthy heart.
+
+    Examples
+    --------
+    >>> ludb_conditions()["left ventricular hypertrophy"]
+    'hypertrophy'
+    """
+    return {row["finding"]: row["condition"] for row in _table("ludb")}
+
+
+def _table(name: str) -> list[dict[str, str]]:
+    table = resources.files("ecgnb") / "data" / f"{name}.csv"
+    return list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+
+
+def field_of(comments: tuple[str, ...], key: str) -> str:
+    """Return what the comments say after `key:`, in any case, or an empty text.
+
+    Examples
+    --------
+    >>> field_of(("Age: 74", "Dx: 59118001,426783006"), "dx")
+    '59118001,426783006'
+    >>> field_of(("<age>: 51", "<sex>: F"), "age")
+    '51'
+    """
+    for comment in comments:
+        name, _, value = comment.partition(":")
+        if name.strip(" <>").lower() == key.lower():
+            return value.strip()
+    return ""
+
+
+def unknown_diagnoses(comments: tuple[str, ...]) -> tuple[str, tuple[str, ...]] | None:
+    """Return what kind of diagnosis no table knows, and which, in their order; None if all are.
+
+    Examples
+    --------
+    >>> unknown_diagnoses(("Dx: 59118001,123",))
+    ('Dx code', ('123',))
+    """
+    if codes := tuple(code for code in _codes(comments) if code not in snomed_conditions()):
+        return "Dx code", codes
+    findings = tuple(one for one in _findings(comments) if one not in ludb_conditions())
+    return ("finding", findings) if findings else None
+
+
+def states_condition(comments: tuple[str, ...]) -> bool:
+    """Return whether the comments say anything of a diagnosis.
+
+    Examples
+    --------
+    >>> states_condition(("Dx: 59118001",)), states_condition(("Age: 74",))
+    (True, False)
+    """
+    written = any(field_of(comments, key) for key in ("reason for admission", "dx"))
+    return written or bool(_findings(comments))
+
+
+def condition_of(comments: tuple[str, ...]) -> str:
+    """Return the condition that a header's comments state, `unknown: ...` for what is new.
+
+    Of several codes or findings the first one of a disease among the conditions counts. Sinus
+    rhythm means a healthy control only where nothing but a normal axis stands beside it.
+
+    Examples
+    --------
+    >>> condition_of(("Reason for admission: Heart failure (NYHA 3)",))
+    'cardiomyopathy'
+    >>> condition_of(("Reason for admission: Something new",))
+    'unknown: something new'
+    >>> condition_of(("Dx: 426783006,59118001",))
+    'bundle branch block'
+    >>> condition_of(("<diagnoses>:", "Rhythm: Sinus rhythm.", "I degree AV block."))
+    'other'
+    """
+    wording = field_of(comments, "reason for admission").lower()
+    if wording:
+        return ADMISSIONS.get(wording, f"unknown: {wording}")
+    found = [snomed_conditions().get(code, f"unknown: {code}") for code in _codes(comments)]
+    found += [ludb_conditions().get(one, f"unknown: {one}") for one in _findings(comments)]
+    diseases = [condition for condition in found if condition in CONDITIONS[1:]]
+    if diseases:
+        return diseases[0]
+    if found and set(found) == {HEALTHY}:
+        return HEALTHY
+    return next((condition for condition in found if condition.startswith("unknown")), OTHER)
+
+
+def _codes(comments: tuple[str, ...]) -> list[str]:
+    return [code for code in re.split(r"[,\s]+", field_of(comments, "dx")) if code]
+
+
+def _findings(comments: tuple[str, ...]) -> list[str]:
+    """Return the findings in lower case that follow `<diagnoses>:`, a line each."""
+    if _FINDINGS not in comments:
+        return []
+    lines = comments[comments.index(_FINDINGS) + 1 :]
+    return [finding for line in lines if (finding := line.strip(" .").lower())]
+
 
 ORIGINS = ("synthetic", "ptbdb", "INCART")
+
 _COUNTERS = {"1000": "ptbdb", "257": "INCART", "": "synthetic"}
+
 _SIMULATED = "simulated by ecgnb"
+
 SYNTHETIC_SHARE = 1e-4  # between 6.4e-6 and 4.0e-3, the nearest records of either kind
 
 
@@ -153,6 +311,7 @@ _SAME_PERSON = (
     ("twa26", "twa27"),
     ("twa44", "twa84"),
 )
+
 # Synthetic records of twadb computed from the same three sources: at the beginning their average
 # beats correlate above 0.99, those of two groups below 0.9. With twa52 alone the 27 records show
 # six hearts; but twa52 begins as the records of twa50 do (0.999) and has their three sources, only
@@ -164,6 +323,7 @@ _SAME_SOURCES = (
     ("twa29", "twa33", "twa78", "twa97", "twa98"),
     ("twa50", "twa51", "twa76", "twa79", "twa81"),
 )
+
 # Records of ptbdb that twadb holds as well, matched by correlation.
 TWADB_FROM_PTBDB = {
     "twa11": "s0178lre",
@@ -177,6 +337,7 @@ TWADB_FROM_PTBDB = {
     "twa39": "s0472_re",
     "twa60": "s0491_re",
 }
+
 # The patients of ptbdb whom these records show.
 _TWADB_HEARTS = {
     "twa11": "patient049",
@@ -190,3 +351,14 @@ _TWADB_HEARTS = {
     "twa39": "patient243",
     "twa60": "patient255",
 }
+
+
+def condition_slug(condition: str) -> str:
+    """Return a condition as it stands in file names.
+
+    Examples
+    --------
+    >>> condition_slug("bundle branch block")
+    'bundle_branch_block'
+    """
+    return re.sub(r"[^a-z0-9]+", "_", condition.lower()).strip("_")

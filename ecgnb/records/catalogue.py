@@ -29,6 +29,7 @@ class Database:
 
 
 _NO_PATIENTS = "none: records of one person cannot be told apart and kept together"
+
 _CHALLENGE_LEFT_OUT = (
     "the validation and test sets: they were never published",
     "records without one of the 12 leads or with a damaged header: refused one by one",
@@ -110,4 +111,5 @@ _ALL = (
     _challenge(2020, "1.0.2", "10.13026/dvyd-kd57", "Classification of 12-lead ECGs"),
     _challenge(2021, "1.0.3", "10.13026/34va-7q14", "Will Two Do? Varying Dimensions"),
 )
+
 DATABASES = {database.name: database for database in _ALL}

@@ -7,15 +7,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecgnb.headers import MAX_SAMPLES, MILLIVOLTS
 from ecgnb.leads import LEADS, standard_name
-from ecgnb.record import Record, RecordError, lead_quality
-from ecgnb.records import read_record
+from ecgnb.records.record import Record, RecordError, lead_quality
+from ecgnb.records.wfdb_files import read_record
+from ecgnb.records.wfdb_header import MAX_SAMPLES, MILLIVOLTS
 from ecgnb.text import for_terminal
 
 MAX_CSV_BYTES = 500_000_000
+
 _UNIT = re.compile(r"^(.*?)\s*[\[(]\s*([^\])]+?)\s*[\])]\s*$")
+
 _PREFIX = re.compile(r"^(?:ecg|ekg|lead)[\s_:.-]*", re.IGNORECASE)
+
 _TIMES = {"time", "t", "seconds", "sample", "index", ""}
 
 

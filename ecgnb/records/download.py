@@ -10,22 +10,33 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import pooch
 import requests
 
-from ecgnb.catalogue import DATABASES
 from ecgnb.progress import follow
-from ecgnb.registry import read_registry
+from ecgnb.records.catalogue import DATABASES
+from ecgnb.records.databases import database_folder, find_records
+from ecgnb.records.record import RecordError
+from ecgnb.records.wfdb_files import read_record
+from ecgnb.records.wfdb_header import parse_header
 
 BASE_URL = "https://physionet.org/files"
+
 SUMS = "SHA256SUMS.txt"
+
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]?(\S.*)")
+
 MAX_SUMS_BYTES = 64_000_000
+
 MAX_FILE_BYTES = 200_000_000  # the largest record of the catalogue has 11 million
+
 MIN_BYTES_PER_S = 1000.0
+
 _LEFTOVER = re.compile(r"tmp[a-z0-9_]{8}")
+
 _SAFE_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 
 
@@ -211,3 +222,59 @@ class _Downloader:
                     raise FetchError(f"{url} is longer than {MAX_FILE_BYTES:,} bytes: stopped")
                 if time.monotonic() > end + file.tell() / MIN_BYTES_PER_S:
                     raise requests.Timeout(f"{url} comes at less than {MIN_BYTES_PER_S:g} B/s")
+
+
+_EXCERPT = "first 10 s of"
+
+
+def read_registry(database: str) -> dict[str, str]:
+    """Return SHA-256 by path below the version folder, empty where none is kept.
+
+    Examples
+    --------
+    >>> len(read_registry("twadb")["twa11.dat"])
+    64
+    """
+    path = resources.files("ecgnb") / "data" / "registry" / f"{database}.txt"
+    if not path.is_file():
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return {name: digest for digest, name in (line.split(maxsplit=1) for line in lines)}
+
+
+def verified_sums(folder: Path | str, database: str) -> dict[str, str]:
+    """Return SHA-256 by path of the sample files in a mirror that their checksums confirm.
+
+    Records that are refused, that say they are an excerpt, or whose checksum is zero in any
+    signal of a file give none.
+    """
+    root = database_folder(folder, database)
+    sums = {}
+    for path in find_records(folder, database):
+        for file in _verified_files(path):
+            sums[file.relative_to(root).as_posix()] = pooch.file_hash(str(file))
+    return sums
+
+
+def _verified_files(path: Path) -> list[Path]:
+    try:
+        record = read_record(path)
+    except RecordError:
+        return []
+    if any(_EXCERPT in comment for comment in record.comments):
+        return []
+    lines = parse_header(path.read_text(encoding="utf-8")).signals
+    found = []
+    for file in dict.fromkeys(line.file for line in lines):
+        sound = all(line.checksum for line in lines if line.file == file)
+        if sound and (not file.endswith(".xyz") or record.frank is not None):
+            found.append(path.parent / file)
+    return found
+
+
+def write_registry(folder: Path | str, database: str, path: Path) -> Path:
+    """Return the path of a registry made from the sample files of a mirror."""
+    sums = verified_sums(folder, database)
+    path = Path(path)
+    path.write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)), encoding="utf-8")
+    return path

@@ -1,0 +1,1 @@
+"""A file or a database becomes a checked, labelled `Record`, and back."""
