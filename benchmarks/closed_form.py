@@ -10,7 +10,7 @@ from timing import compare, print_comparison
 
 from ecgnb.experiments import fit_lagged_ridge
 from ecgnb.linear import PENALTIES, lag_moments, solve_ridge
-from ecgnb.preprocessing import Prepared
+from ecgnb.signals.preparation import Prepared
 
 REACH = 25  # samples, 100 ms at 250 Hz
 TOLD = 1e-3

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ecgnb.preprocessing import Prepared, prepare_record
 from ecgnb.records.databases import data_folder, find_records, load_record
+from ecgnb.signals.preparation import Prepared, prepare_record
 from ecgnb.simulate import write_cohort
 
 # Chosen before anything was timed: one to tune on, then two from each of the three origins.

@@ -21,9 +21,8 @@ from unet import Unet
 
 from ecgnb import best
 from ecgnb.leads import LEADS
-from ecgnb.preprocessing import Prepared
 from ecgnb.runner import one_thread
-from ecgnb.splits import make_windows
+from ecgnb.signals.preparation import Prepared, make_windows
 
 GIVEN = LEADS.index("II")
 SEEDS = (0, 1, 2)

@@ -16,7 +16,7 @@ from torch.nn import functional
 from ecgnb.leads import LEADS
 from ecgnb.linear import check_inputs, lag_moments, solve_ridge
 from ecgnb.neighbours import NeighbourModel, fit_library, fit_on_training, predict_held_out
-from ecgnb.preprocessing import Prepared
+from ecgnb.signals.preparation import Prepared
 from ecgnb.training import FitOptions, History, fit, fitting_device, seeded
 
 N_LEAD = len(LEADS)

@@ -17,8 +17,8 @@ from ecgnb.files import code_digest
 from ecgnb.intervals import correlation
 from ecgnb.leads import INDEPENDENT_LEADS, LEADS
 from ecgnb.plan import EXACT, Source, Task, key_of, list_sources
-from ecgnb.preprocessing import Prepared, prepare_record
 from ecgnb.runner import Outcome, write_study
+from ecgnb.signals.preparation import Prepared, prepare_record
 
 CEILING_REACH_S = 0.04
 DESCRIBED = ("I", "II", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")

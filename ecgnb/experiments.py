@@ -17,7 +17,7 @@ import pandas as pd
 from ecgnb import linear, neighbours, templates
 from ecgnb.leads import LEADS, lead_index
 from ecgnb.metrics import score_pairs
-from ecgnb.preprocessing import Prepared
+from ecgnb.signals.preparation import Prepared
 
 LAG_REACH_S = 0.1
 ALL_INPUTS = tuple(range(len(LEADS)))

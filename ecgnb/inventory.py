@@ -10,19 +10,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecgnb.description import describe_record
 from ecgnb.files import code_digest, file_beside, write_bytes, write_manifest, write_table
 from ecgnb.intervals import correlation
 from ecgnb.leads import DOWER_INVERSE, INDEPENDENT_LEADS, KORS, frank_from_leads
-from ecgnb.matching import match_records
-from ecgnb.placement import lead_covariance, misplacements, unusual_placement
 from ecgnb.plan import EXACT, Source, Task, key_of, sources_of
-from ecgnb.preprocessing import clean
 from ecgnb.records.databases import find_records
 from ecgnb.records.labels import TWADB_FROM_PTBDB
 from ecgnb.records.record import Record, RecordError
 from ecgnb.runner import Outcome, finished, store_of, write_study
-from ecgnb.usable import RATE_HZ
+from ecgnb.signals.checks import CHECKED_HZ
+from ecgnb.signals.description import describe_record, match_records
+from ecgnb.signals.filters import clean
+from ecgnb.signals.placement import lead_covariance, misplacements, unusual_placement
 
 DATABASES = ("twadb", "ptbdb")
 FRANK_COLUMNS = ("record", "patient", "method", "lead", "r", "rmse_mv")
@@ -193,7 +192,7 @@ def run_placement(
 def _covariance(source: Source) -> dict[str, pd.DataFrame]:
     """Return the covariance of a record's independent leads, a row, with its labels."""
     record = source.read()
-    signals = clean(record.signals, record.sampling_rate, to_rate=RATE_HZ)
+    signals = clean(record.signals, record.sampling_rate, to_rate=CHECKED_HZ)
     labels = ("name", "patient", "origin", "database")
     row = {label: getattr(record, label) for label in labels}
     values = lead_covariance(signals).ravel()

@@ -10,9 +10,15 @@ import numpy as np
 import pandas as pd
 
 from ecgnb.leads import LEADS, lead_index, other_leads
-from ecgnb.preprocessing import clean, clean_parts, fit_scaling, prepare_record
 from ecgnb.records.record import Record
-from ecgnb.splits import PreprocessingOptions, make_windows
+from ecgnb.signals.filters import clean
+from ecgnb.signals.preparation import (
+    PreprocessingOptions,
+    clean_parts,
+    fit_scaling,
+    make_windows,
+    prepare_record,
+)
 
 
 def filter_leak(

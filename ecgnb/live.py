@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ecgnb.beats import align_beats, average_beat, find_peaks
 from ecgnb.intervals import correlation
 from ecgnb.leads import LEADS, lead_index, other_leads
 from ecgnb.neighbours import (
@@ -26,7 +25,8 @@ from ecgnb.neighbours import (
     NeighbourModel,
     fit_embedding,
 )
-from ecgnb.preprocessing import Prepared
+from ecgnb.signals.beats import align_beats, average_beat, find_peaks
+from ecgnb.signals.preparation import Prepared
 from ecgnb.templates import AFTER_S, BEFORE_S, paste_beats
 
 _WEB = Path(__file__).resolve().parent / "web"

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ecgnb.intervals import FLAT_VARIANCE, bootstrap_mean, joint_moments, r_of_moments
 from ecgnb.leads import INDEPENDENT_LEADS, LEADS
-from ecgnb.preprocessing import Scaling
+from ecgnb.signals.preparation import Scaling
 
 SCORES = ("mse", "r", "rmse_mv", "slope", "variance_ratio", "r2_beyond_average_beat")
 

@@ -14,15 +14,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecgnb.cache import prepare_file
 from ecgnb.experiments import ALL_INPUTS, METHODS
 from ecgnb.files import code_digest
 from ecgnb.metrics import score_pairs
 from ecgnb.paper import PAPER
 from ecgnb.plan import Source, Task, key_of, list_sources
-from ecgnb.preprocessing import Prepared
 from ecgnb.runner import Outcome, store_of, write_study
-from ecgnb.splits import PreprocessingOptions, make_windows
+from ecgnb.signals.preparation import Prepared, PreprocessingOptions, make_windows
+from ecgnb.signals.prepared_files import prepare_file
 
 LINES, NETWORKS = ("line", "line_through_origin"), ("cnn_1d", "cnn_2d", "cnn_2d_separable")
 

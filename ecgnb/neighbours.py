@@ -11,7 +11,7 @@ import numpy as np
 from scipy import linalg
 from scipy.spatial import cKDTree
 
-from ecgnb.preprocessing import Prepared
+from ecgnb.signals.preparation import Prepared
 
 EMBEDDING_REACHES_S = (0.1, 0.2)
 N_COMPONENT = 18

@@ -17,8 +17,7 @@ from torch.nn import functional
 
 from ecgnb.leads import LEADS
 from ecgnb.linear import check_inputs
-from ecgnb.preprocessing import Prepared
-from ecgnb.splits import make_windows
+from ecgnb.signals.preparation import Prepared, make_windows
 from ecgnb.training import FitOptions, History, draw_windows, fit, fitting_device, seeded
 
 HEADS = ("1d", "2d_shared", "2d_separable")

@@ -15,12 +15,17 @@ import pandas as pd
 from ecgnb.experiments import METHODS, Model
 from ecgnb.intervals import correlation
 from ecgnb.leads import lead_index, other_leads, standard_name
-from ecgnb.placement import find_misplaced
-from ecgnb.preprocessing import Prepared, Scaling, clean, prepare_record
 from ecgnb.records.record import Record
-from ecgnb.splits import PreprocessingOptions
+from ecgnb.signals.checks import (
+    check_calibration,
+    check_input,
+    compare_with_calibration,
+    signature,
+)
+from ecgnb.signals.filters import clean
+from ecgnb.signals.placement import find_misplaced
+from ecgnb.signals.preparation import Prepared, PreprocessingOptions, Scaling, prepare_record
 from ecgnb.text import for_header
-from ecgnb.usable import check_calibration, check_input, compare_with_calibration, signature
 
 CAUTION = (
     "The expectation holds for this person and these electrode positions. "

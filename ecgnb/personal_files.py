@@ -15,8 +15,7 @@ from ecgnb.files import sha256_of, versions, write_bytes
 from ecgnb.leads import LEADS
 from ecgnb.packing import Packed, pack, unpack
 from ecgnb.personal import CAUTION, PersonalModel
-from ecgnb.preprocessing import Scaling
-from ecgnb.splits import PreprocessingOptions
+from ecgnb.signals.preparation import PreprocessingOptions, Scaling
 from ecgnb.text import for_header
 
 FORMAT, FORMAT_VERSION = "ecgnb personal model", 1

@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from ecgnb.cache import record_digest
 from ecgnb.files import is_whole, sha256_of
 from ecgnb.records.databases import (
     database_of,
@@ -20,6 +19,7 @@ from ecgnb.records.databases import (
     record_paths,
 )
 from ecgnb.records.record import Record
+from ecgnb.signals.prepared_files import record_digest
 
 COST = "cost"
 EXACT = 17  # digits that give back every bit

@@ -19,10 +19,9 @@ from ecgnb.leads import LEADS
 from ecgnb.linear import Moments, lag_moments, solve_ridge
 from ecgnb.metrics import score_pairs
 from ecgnb.plan import EXACT, Source, Task, key_of, list_sources
-from ecgnb.preprocessing import Prepared, prepare_record
 from ecgnb.records.record import RecordError
 from ecgnb.runner import Outcome, write_study
-from ecgnb.splits import PreprocessingOptions
+from ecgnb.signals.preparation import Prepared, PreprocessingOptions, prepare_record
 
 POPULATION_REACHES_S = {"population_line": 0.0, "population_ridge": 0.1}
 PairOfParts = tuple[Moments, Moments]

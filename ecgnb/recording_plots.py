@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ecgnb.description import BAND_EDGES_HZ
 from ecgnb.leads import LEADS, lead_index
 from ecgnb.plotting import COLOURS, plot_map
-from ecgnb.preprocessing import Prepared
 from ecgnb.records.labels import CONDITIONS
-from ecgnb.steps import Step
+from ecgnb.signals.description import BAND_EDGES_HZ
+from ecgnb.signals.preparation import Prepared
+from ecgnb.signals.steps import Step
 from ecgnb.synthesis import WAVE_GROUPS, Simulated
 
 WAVE_COLOURS = {"P": COLOURS[2], "PR": "0.85", "QRS": COLOURS[0], "ST": "0.85", "T": COLOURS[1]}

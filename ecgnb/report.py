@@ -12,13 +12,13 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from ecgnb import files, plotting
-from ecgnb.cache import prepare_file
 from ecgnb.intervals import Estimate
-from ecgnb.preprocessing import Prepared
 from ecgnb.profiles import PROFILES, Profile
 from ecgnb.records.databases import data_folder, find_records, load_database, take_in_turn
 from ecgnb.records.record import Record
 from ecgnb.runner import one_thread
+from ecgnb.signals.preparation import Prepared
+from ecgnb.signals.prepared_files import prepare_file
 from ecgnb.simulate import write_cohort
 
 ROOT = Path(__file__).resolve().parent.parent

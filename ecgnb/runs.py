@@ -14,9 +14,8 @@ from ecgnb.files import code_digest, file_beside, write_chunks, write_manifest
 from ecgnb.intervals import bootstrap_mean
 from ecgnb.metrics import SCORES
 from ecgnb.plan import Source, Task, key_of, list_sources
-from ecgnb.preprocessing import Prepared, prepare_record
 from ecgnb.runner import Results, finished, store_of
-from ecgnb.splits import PreprocessingOptions
+from ecgnb.signals.preparation import Prepared, PreprocessingOptions, prepare_record
 
 MEAN_COLUMNS = ("record", "origin", "method", "seed", "r", "r_lowest", "mse", "cpu_s", "wall_s")
 METHOD_COLUMNS = ("method", "n_record", "r_mean", "r_low", "r_high", "r_lowest", "mse_mean")

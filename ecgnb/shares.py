@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ecgnb.beats import WAVES, wave_masks
 from ecgnb.intervals import bootstrap_mean, permutation_p
 from ecgnb.leads import LEADS
 from ecgnb.records.labels import HEALTHY
+from ecgnb.signals.beats import WAVES, wave_masks
 from ecgnb.windows import BEFORE, SAMPLING_RATE
 
 AXES = {"lead": LEADS, "wave": WAVES}

@@ -9,9 +9,9 @@ import pandas as pd
 from ecgnb.experiments import predict_test
 from ecgnb.intervals import compare_means
 from ecgnb.metrics import only_independent, score_pairs
-from ecgnb.preprocessing import prepare_record
 from ecgnb.records.labels import CONDITIONS, HEALTHY
 from ecgnb.records.record import Record
+from ecgnb.signals.preparation import prepare_record
 
 SCORES = ("r", "mse", "rmse_mv", "r2_beyond_average_beat")
 

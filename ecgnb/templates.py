@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecgnb.beats import align_beats, average_beat, find_peaks
 from ecgnb.linear import LagModel, lag_moments, solve_ridge
-from ecgnb.preprocessing import Prepared
+from ecgnb.signals.beats import align_beats, average_beat, find_peaks
+from ecgnb.signals.preparation import Prepared
 
 BEFORE_S = 0.45
 AFTER_S = 0.75

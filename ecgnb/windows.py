@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecgnb.beats import align_beats, find_peaks
 from ecgnb.leads import LEADS, derive_leads, independent_signals
-from ecgnb.preprocessing import clean
 from ecgnb.records.record import Record
+from ecgnb.signals.beats import align_beats, find_peaks
+from ecgnb.signals.filters import clean
 
 SAMPLING_RATE = 250.0
 N_TIME = 256

@@ -3,7 +3,11 @@ import pytest
 import wfdb
 from conftest import real_data
 
-from ecgnb.beats import (
+from ecgnb.conditions import CONDITION_MODELS
+from ecgnb.leads import LEADS, derive_leads
+from ecgnb.records.databases import find_records
+from ecgnb.records.wfdb_files import read_record
+from ecgnb.signals.beats import (
     WAVES,
     align_beats,
     average_beat,
@@ -12,10 +16,6 @@ from ecgnb.beats import (
     rms_lead,
     wave_masks,
 )
-from ecgnb.conditions import CONDITION_MODELS
-from ecgnb.leads import LEADS, derive_leads
-from ecgnb.records.databases import find_records
-from ecgnb.records.wfdb_files import read_record
 from ecgnb.synthesis import SimulationOptions, simulate_record
 
 TOLERANCE_S = 0.075

@@ -6,12 +6,11 @@ import pytest
 from conftest import real_data
 from test_formats import draw_samples, write_with_wfdb
 
-from ecgnb.cache import file_key, prepare_file
-from ecgnb.preprocessing import prepare_record
 from ecgnb.records.databases import find_records, load_database
 from ecgnb.records.record import RecordError
+from ecgnb.signals.preparation import PreprocessingOptions, prepare_record
+from ecgnb.signals.prepared_files import file_key, prepare_file
 from ecgnb.simulate import write_cohort
-from ecgnb.splits import PreprocessingOptions
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,7 @@ import pytest
 
 from ecgnb.ceiling import DESCRIBED, beyond_training, describe_ceiling, predict_from_others
 from ecgnb.leads import LEADS, derive_leads
-from ecgnb.preprocessing import Labels, Prepared, Scaling
-from ecgnb.splits import PreprocessingOptions
+from ecgnb.signals.preparation import Prepared, PreprocessingOptions, RecordLabels, Scaling
 
 
 @pytest.fixture
@@ -18,7 +17,7 @@ def prepared():
     parts = leads[:, :2000], leads[:, 2000:3000], leads[:, 3000:]
     parts = tuple(np.clip(part, -1.4, 1.4).astype(np.float32) for part in parts)
     scaling = Scaling(np.zeros((12, 1)), np.ones((12, 1)))
-    return Prepared(Labels("made"), *parts, scaling, 250.0, PreprocessingOptions())
+    return Prepared(RecordLabels("made"), *parts, scaling, 250.0, PreprocessingOptions())
 
 
 def test_a_lead_of_a_rank_three_record_is_known_from_the_others(prepared):

@@ -13,10 +13,8 @@ from conftest import DATA, real_data
 from test_formats import draw_samples, write_mat
 from typer.testing import CliRunner
 
-from ecgnb.beats import align_beats, average_beat, find_peaks
 from ecgnb.cli import app
 from ecgnb.leads import derive_leads, independent_signals
-from ecgnb.preprocessing import filter_signals
 from ecgnb.records.catalogue import DATABASES
 from ecgnb.records.databases import (
     OTHER_DATABASE,
@@ -43,6 +41,8 @@ from ecgnb.records.labels import (
 from ecgnb.records.record import Record
 from ecgnb.records.wfdb_files import read_header, read_signals, write_record
 from ecgnb.runs import run_reconstruction
+from ecgnb.signals.beats import align_beats, average_beat, find_peaks
+from ecgnb.signals.filters import filter_signals
 from ecgnb.simulate import write_cohort
 
 

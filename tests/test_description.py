@@ -12,7 +12,12 @@ from conftest import real_data
 from matplotlib.figure import Figure
 
 from ecgnb import recording_plots
-from ecgnb.description import (
+from ecgnb.inventory import run_description
+from ecgnb.leads import derive_leads
+from ecgnb.records.databases import load_database
+from ecgnb.records.labels import TWADB_FROM_PTBDB
+from ecgnb.records.wfdb_files import read_record, write_record
+from ecgnb.signals.description import (
     band_powers,
     beat_figures,
     compare_descriptions,
@@ -20,16 +25,13 @@ from ecgnb.description import (
     describe_records,
     list_quality,
     list_records,
+    match_records,
+    name_known,
     singular_shares,
     summarise_origins,
 )
-from ecgnb.inventory import run_description
-from ecgnb.leads import derive_leads
-from ecgnb.matching import match_records, name_known
-from ecgnb.preprocessing import prepare_record, resample_signals
-from ecgnb.records.databases import load_database
-from ecgnb.records.labels import TWADB_FROM_PTBDB
-from ecgnb.records.wfdb_files import read_record, write_record
+from ecgnb.signals.filters import resample_signals
+from ecgnb.signals.preparation import prepare_record
 from ecgnb.simulate import write_cohort
 from ecgnb.synthesis import SimulationOptions, simulate_record
 

@@ -4,8 +4,8 @@ import pytest
 
 from ecgnb import evidence, shares, survival, symptoms
 from ecgnb.attribution import TARGETS
-from ecgnb.beats import WAVES
 from ecgnb.leads import LEADS
+from ecgnb.signals.beats import WAVES
 
 METHODS = ("Grad-CAM", "integrated gradients")
 HEALTHY = "healthy control"

@@ -13,8 +13,8 @@ import pytest
 from ecgnb import interactive
 from ecgnb.experiments import find_worst_cases, score_method
 from ecgnb.leads import LEADS
-from ecgnb.preprocessing import prepare_record
 from ecgnb.report import ROOT
+from ecgnb.signals.preparation import prepare_record
 from ecgnb.synthesis import SimulationOptions, simulate_record
 
 VENDOR = ROOT / "book" / "_extra" / "vendor"

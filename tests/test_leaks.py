@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ecgnb.leaks import band_scores, filter_leak, one_tap_prediction, scaling_leak, window_leak
-from ecgnb.preprocessing import prepare_record
+from ecgnb.signals.preparation import prepare_record
 from ecgnb.synthesis import SimulationOptions, simulate_record
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from ecgnb import experiments, live
 from ecgnb.leads import LEADS, lead_index
-from ecgnb.preprocessing import Scaling, prepare_record
+from ecgnb.signals.preparation import Scaling, prepare_record
 from ecgnb.simulate import plan_cohort
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

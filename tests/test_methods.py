@@ -9,7 +9,7 @@ import pytest
 
 from ecgnb.experiments import CLOSED_FORMS, METHODS, Method, fit_and_time, predict_test
 from ecgnb.leads import LEADS
-from ecgnb.preprocessing import prepare_record
+from ecgnb.signals.preparation import prepare_record
 from ecgnb.simulate import write_cohort
 from ecgnb.synthesis import SimulationOptions, simulate_record
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ecgnb.multiverse import Member, cut_windows, family, run_member, run_multiverse
-from ecgnb.preprocessing import prepare_record
+from ecgnb.signals.preparation import prepare_record
 from ecgnb.simulate import plan_cohort, write_cohort
 
 

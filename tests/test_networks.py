@@ -6,7 +6,7 @@ import torch
 
 from ecgnb import best, experiments, networks
 from ecgnb.metrics import score_pairs
-from ecgnb.preprocessing import prepare_record
+from ecgnb.signals.preparation import prepare_record
 from ecgnb.synthesis import SimulationOptions, simulate_record
 from ecgnb.training import FitOptions, count_weights, fit
 

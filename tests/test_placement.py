@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ecgnb.placement import find_misplaced, misplace, misplacements, turn_over
 from ecgnb.records.databases import load_database
+from ecgnb.signals.placement import find_misplaced, misplace, misplacements, turn_over
 from ecgnb.simulate import write_cohort
 
 

@@ -4,7 +4,7 @@ import pytest
 from ecgnb import population
 from ecgnb.inventory import score_frank
 from ecgnb.linear import fit_least_squares, solve_ridge
-from ecgnb.preprocessing import prepare_record
+from ecgnb.signals.preparation import prepare_record
 from ecgnb.simulate import plan_cohort
 
 

@@ -4,17 +4,18 @@ import numpy as np
 import pytest
 
 from ecgnb.leads import LEADS, limb_lead_error
-from ecgnb.preprocessing import (
-    cached,
-    fill_missing,
-    filter_signals,
-    fit_scaling,
-    prepare_record,
-    resample_signals,
-    scale_windows,
-)
 from ecgnb.records.record import Record
-from ecgnb.splits import PreprocessingOptions, make_windows, split_patients, split_time
+from ecgnb.signals.filters import fill_missing, filter_signals, resample_signals
+from ecgnb.signals.preparation import (
+    PreprocessingOptions,
+    fit_scaling,
+    make_windows,
+    prepare_record,
+    scale_windows,
+    split_patients,
+    split_time,
+)
+from ecgnb.signals.prepared_files import cached
 from ecgnb.synthesis import SimulationOptions, simulate_record
 
 RATE = 500.0

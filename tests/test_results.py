@@ -11,9 +11,8 @@ from conftest import DATA
 from ecgnb.experiments import CLOSED_FORMS, predict_test, score_method
 from ecgnb.metrics import compare_by_origin, compare_methods, summarise
 from ecgnb.multiverse import CHOICES, family
-from ecgnb.preprocessing import prepare_record
 from ecgnb.records.databases import find_records, load_record
-from ecgnb.splits import PreprocessingOptions
+from ecgnb.signals.preparation import PreprocessingOptions, prepare_record
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"

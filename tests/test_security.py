@@ -128,7 +128,7 @@ def test_a_record_whose_header_has_an_odd_name_is_refused(name, tmp_path):
 def test_a_number_file_with_objects_is_refused(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, facts=np.array([{"x": 1}], dtype=object))
-    from ecgnb.preprocessing import load_prepared
+    from ecgnb.signals.prepared_files import load_prepared
 
     with pytest.raises(ValueError, match=r"[Oo]bject arrays|pickle"):
         load_prepared(path)

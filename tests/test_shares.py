@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from ecgnb import intervals, leads, shares
-from ecgnb.beats import WAVES
+from ecgnb.signals.beats import WAVES
 
 
 @pytest.fixture(scope="module")

@@ -3,14 +3,14 @@ import json
 import numpy as np
 import pytest
 
-from ecgnb.beats import align_beats
 from ecgnb.conditions import CONDITION_MODELS
-from ecgnb.description import singular_shares
 from ecgnb.heart import BeatTimes, textbook_heart, wave_bounds, wave_sources
 from ecgnb.leads import LEADS, limb_lead_error
 from ecgnb.records.databases import find_records, load_database
 from ecgnb.records.labels import CONDITIONS
 from ecgnb.records.wfdb_files import read_record
+from ecgnb.signals.beats import align_beats
+from ecgnb.signals.description import singular_shares
 from ecgnb.simulate import MANIFEST, plan_cohort, write_cohort
 from ecgnb.synthesis import SimulationOptions, simulate_record
 

@@ -7,9 +7,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from ecgnb import recording_plots
-from ecgnb.preprocessing import prepare_record
-from ecgnb.splits import PreprocessingOptions
-from ecgnb.steps import follow_steps, step_figures
+from ecgnb.signals.preparation import PreprocessingOptions, prepare_record
+from ecgnb.signals.steps import follow_steps, step_figures
 from ecgnb.synthesis import SimulationOptions, simulate_record
 
 

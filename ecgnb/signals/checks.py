@@ -3,19 +3,27 @@
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ecgnb.beats import align_beats, average_beat, find_peaks
 from ecgnb.leads import LEADS, lead_index
-from ecgnb.preprocessing import clean, resample_signals
 from ecgnb.records.record import ABSURD_MV, Record, RecordError
+from ecgnb.signals.beats import align_beats, average_beat, find_peaks
+from ecgnb.signals.filters import clean, resample_signals
 
-RATE_HZ = 250.0
+CHECKED_HZ = 250.0
+
 MIN_CALIBRATION_S = 20.0
+
 MIN_INPUT_S = 4.0
+
 FLAT_MV = 0.02
+
 MAX_LOST = 0.2
+
 MIN_ALIKE = 0.3
-BEFORE, AFTER = 60, 100  # samples at 250 Hz around the R peak
+
+BEFORE_PEAK, AFTER_PEAK = 60, 100  # samples at 250 Hz around the R peak
+
 SIGNATURE_HZ, PIECE_S, N_PIECE = 100.0, 0.8, 25
+
 MIN_ALIKE_LEAD, CLEARLY = 0.5, 0.05
 
 
@@ -98,14 +106,14 @@ def _check_beats(record: Record, lead: str) -> None:
 
 def _course(signal: np.ndarray, sampling_rate: float) -> np.ndarray:
     """Return one lead `(time,)` in mV, 0.5-40 Hz and at 250 Hz."""
-    return clean(signal[None], sampling_rate, to_rate=RATE_HZ)[0]
+    return clean(signal[None], sampling_rate, to_rate=CHECKED_HZ)[0]
 
 
 def _beats(signal: np.ndarray, sampling_rate: float) -> np.ndarray:
     """Return the beats `(beat, time)` of one lead at its own R peaks."""
     cleaned = _course(signal, sampling_rate)
-    peaks = find_peaks(cleaned, RATE_HZ)
-    return align_beats(cleaned, peaks, before=BEFORE, after=AFTER)
+    peaks = find_peaks(cleaned, CHECKED_HZ)
+    return align_beats(cleaned, peaks, before=BEFORE_PEAK, after=AFTER_PEAK)
 
 
 def beat_likeness(signal: np.ndarray, sampling_rate: float) -> tuple[int, float]:
@@ -122,8 +130,8 @@ def beat_likeness(signal: np.ndarray, sampling_rate: float) -> tuple[int, float]
 
 def signature(record: Record) -> np.ndarray:
     """Return up to 60 s of the leads `(lead, time)` at 100 Hz, float32, mV, to compare with."""
-    cleaned = clean(record.signals, record.sampling_rate, to_rate=RATE_HZ)
-    slow = resample_signals(cleaned, RATE_HZ, SIGNATURE_HZ)
+    cleaned = clean(record.signals, record.sampling_rate, to_rate=CHECKED_HZ)
+    slow = resample_signals(cleaned, CHECKED_HZ, SIGNATURE_HZ)
     return slow[:, : round(60 * SIGNATURE_HZ)].astype(np.float32)
 
 
@@ -140,7 +148,7 @@ def lead_likeness(signal: np.ndarray, sampling_rate: float, known: np.ndarray) -
     known
         From `signature`.
     """
-    slow = resample_signals(_course(signal, sampling_rate), RATE_HZ, SIGNATURE_HZ)
+    slow = resample_signals(_course(signal, sampling_rate), CHECKED_HZ, SIGNATURE_HZ)
     n_time = round(PIECE_S * SIGNATURE_HZ)
     starts = np.linspace(0, slow.size - n_time, N_PIECE).astype(int)
     pieces = _normed(slow[starts[:, None] + np.arange(n_time)])

@@ -15,13 +15,16 @@ import numpy as np
 import pandas as pd
 
 from ecgnb.leads import INDEPENDENT_LEADS, LIMB_LEADS, derive_leads, independent_signals
-from ecgnb.preprocessing import clean
 from ecgnb.records.record import Record
-from ecgnb.usable import RATE_HZ
+from ecgnb.signals.checks import CHECKED_HZ
+from ecgnb.signals.filters import clean
 
 FACTOR = 1.3  # chosen on 99 recorded ECGs: see `ecgnb run placement` for what it finds
+
 IDENTITY_SHARE = 0.3
+
 _RIDGE = 0.002
+
 _TABLE = "lead_covariance.csv"
 
 
@@ -31,7 +34,7 @@ def find_misplaced(record: Record) -> tuple[str, ...]:
     An exchange of the left arm and the left leg hardly changes how usual an ECG is and is mostly
     missed.
     """
-    signals = clean(record.signals, record.sampling_rate, to_rate=RATE_HZ)
+    signals = clean(record.signals, record.sampling_rate, to_rate=CHECKED_HZ)
     limb = broken_identity(signals)
     if limb:
         return (limb,)

@@ -1,14 +1,25 @@
 """Keep prepared recordings in files named by what they were made from."""
 
+import contextlib
 import hashlib
 import json
+import zipfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from ecgnb.preprocessing import CACHE_VERSION, Prepared, cached, prepare_record
+import numpy as np
+
+from ecgnb.files import written_aside
 from ecgnb.records.databases import load_record
 from ecgnb.records.record import RecordError
-from ecgnb.splits import PreprocessingOptions
+from ecgnb.signals.preparation import (
+    Prepared,
+    PreprocessingOptions,
+    RecordLabels,
+    Scaling,
+    prepare_record,
+)
 
 _NOT_USED = (".xyz", ".XYZ")  # Frank leads have no part in the result
 
@@ -78,3 +89,44 @@ def prepare_file(
             raise RecordError(record.name, str(error), "it has no parts", what_to_do) from error
 
     return cached(Path(folder) / f"{file_key(path, database, options)}.npz", make)
+
+
+CACHE_VERSION = 3  # raise it whenever a step below changes what it returns
+
+
+def save_prepared(prepared: Prepared, path: Path) -> Path:
+    """Return the path of an `.npz` file that holds a prepared record, written atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parts = (prepared.train, prepared.validation, prepared.test)
+    facts = {"record": asdict(prepared.record), "options": asdict(prepared.options)}
+    facts["shapes"] = [part.shape for part in parts]
+    with written_aside(path) as file:
+        np.savez(
+            file,
+            parts=np.concatenate([part.ravel() for part in parts]),  # few members load fast
+            scaling=np.stack([prepared.scaling.offset, prepared.scaling.factor]),
+            facts=np.array(json.dumps(facts)),
+        )
+    return path
+
+
+def load_prepared(path: Path) -> Prepared:
+    """Return the prepared record of an `.npz` file written by `save_prepared`."""
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        facts = json.loads(str(arrays["facts"]))
+        ends = np.cumsum([np.prod(shape) for shape in facts["shapes"]])[:-1]
+        pieces = zip(np.split(arrays["parts"], ends), facts["shapes"], strict=True)
+        train, validation, test = (piece.reshape(shape) for piece, shape in pieces)
+        scaling, options = Scaling(*arrays["scaling"]), PreprocessingOptions(**facts["options"])
+        labels = RecordLabels(**facts["record"])
+        return Prepared(labels, train, validation, test, scaling, options.sampling_rate, options)
+
+
+def cached(path: Path, make: Callable[[], Prepared]) -> Prepared:
+    """Return the prepared record of a file; absent or damaged, it is made and written."""
+    if path.is_file():
+        with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return load_prepared(path)
+    prepared = make()
+    save_prepared(prepared, path)
+    return prepared

@@ -1,12 +1,46 @@
-"""Choose the preprocessing and cut recordings into parts: in time, into windows, by patient."""
+"""Filter, resample, split, scale and window a record without letting the parts see each other.
+
+Every step that could carry the test part into the training part is done inside one part:
+the parts are cut first, with a gap between them, then filtered and resampled one by one, and
+the scaling is fitted on the training part alone.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-SCALINGS = ("lead", "record", "window")
+from ecgnb.records.record import Record
+from ecgnb.signals.filters import clean
+
+
+@dataclass(frozen=True)
+class RecordLabels:
+    """What is known about a record apart from its signals."""
+
+    name: str
+    patient: str = ""
+    condition: str = ""
+    origin: str = ""
+    database: str = ""
+    heart: str = ""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Offset and factor `(lead, 1)` in mV that bring the training part to [-1, 1]."""
+
+    offset: np.ndarray
+    factor: np.ndarray
+
+    def apply(self, signals_mv: np.ndarray) -> np.ndarray:
+        """Return signals `(..., lead, time)` in scaled units from mV."""
+        return (signals_mv - self.offset) / self.factor
+
+    def to_mv(self, scaled: np.ndarray) -> np.ndarray:
+        """Return signals `(..., lead, time)` in mV from scaled units."""
+        return scaled * self.factor + self.offset
 
 
 @dataclass(frozen=True)
@@ -66,6 +100,114 @@ class PreprocessingOptions:
             raise ValueError("gap_s must not be negative and window_s must be positive")
         if self.scaling not in SCALINGS:
             raise ValueError(f"scaling must be one of {', '.join(SCALINGS)}, got {self.scaling!r}")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One record ready for a model: scaled parts `(lead, time)`, float32.
+
+    `seams` are the samples of the training part at which another stretch of signal begins.
+    """
+
+    record: RecordLabels
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    scaling: Scaling
+    sampling_rate: float
+    options: PreprocessingOptions
+    seams: tuple[int, ...] = ()
+
+
+def fit_scaling(train_mv: np.ndarray, *, scope: str = "lead") -> Scaling:
+    """Return the scaling that maps the range of the training part `(lead, time)` to [-1, 1].
+
+    A lead that never changes gets the factor 1 mV, so that it stays finite.
+
+    Parameters
+    ----------
+    train_mv
+        Training part, mV.
+    scope
+        `lead`: a range for each lead; `record`: one range for all.
+
+    Examples
+    --------
+    >>> fit_scaling(np.array([[0.0, 4.0]])).apply(np.array([[0.0, 2.0, 4.0]])).tolist()
+    [[-1.0, 0.0, 1.0]]
+    """
+    axes = -1 if scope == "lead" else None
+    low = np.min(train_mv, axis=axes, keepdims=True)
+    high = np.max(train_mv, axis=axes, keepdims=True)
+    shape = (train_mv.shape[0], 1)
+    factor = np.where(high > low, (high - low) / 2, 1.0)
+    return Scaling(np.broadcast_to((high + low) / 2, shape), np.broadcast_to(factor, shape))
+
+
+def scale_windows(signals_mv: np.ndarray, n_time: int) -> np.ndarray:
+    """Return signals `(lead, time)` in which every window is scaled to [-1, 1] by itself: a leak.
+
+    Examples
+    --------
+    >>> scale_windows(np.array([[0.0, 4.0, 0.0, 8.0]]), 2).tolist()
+    [[-1.0, 1.0, -1.0, 1.0]]
+    """
+    starts = range(0, signals_mv.shape[-1], n_time)
+    pieces = [signals_mv[:, start : start + n_time] for start in starts]
+    return np.concatenate([fit_scaling(piece).apply(piece) for piece in pieces], axis=-1)
+
+
+def clean_parts(record: Record, options: PreprocessingOptions) -> tuple[np.ndarray, ...]:
+    """Return the training, validation and test part `(lead, time)` in mV at the new rate."""
+    how = {"low_hz": options.low_hz, "high_hz": options.high_hz, "to_rate": options.sampling_rate}
+    if options.filter_before_split:
+        cleaned = clean(record.signals, record.sampling_rate, **how)
+        parts = split_time(cleaned.shape[-1], options.sampling_rate, options)
+        return tuple(cleaned[:, part] for part in (parts.train, parts.validation, parts.test))
+    parts = split_time(record.signals.shape[-1], record.sampling_rate, options)
+    return tuple(
+        clean(record.signals[:, part], record.sampling_rate, **how)
+        if part.stop > part.start
+        else np.zeros((record.signals.shape[0], 0))
+        for part in (parts.train, parts.validation, parts.test)
+    )
+
+
+def prepare_record(record: Record, options: PreprocessingOptions | None = None) -> Prepared:
+    """Return a record cut into parts, each filtered and resampled by itself, then scaled.
+
+    With `scaling="window"` the factors of the result are NaN: no figure in mV can be had.
+
+    Parameters
+    ----------
+    record
+        A record as `records.read_record` returns it, mV.
+    options
+        Defaults to `PreprocessingOptions()`.
+
+    Raises
+    ------
+    ValueError
+        If the record is too short for its parts.
+    """
+    options = options or PreprocessingOptions()
+    parts = clean_parts(record, options)
+    if options.scaling == "window":
+        n_time = round(options.window_s * options.sampling_rate)
+        scaled = [scale_windows(part, n_time) for part in parts]
+        nothing = np.full((parts[0].shape[0], 1), np.nan)
+        scaling = Scaling(nothing, nothing)
+    else:
+        scaling = fit_scaling(parts[0], scope=options.scaling)
+        scaled = [scaling.apply(part) for part in parts]
+    labels = RecordLabels(
+        **{field.name: getattr(record, field.name) for field in fields(RecordLabels)}
+    )
+    train, validation, test = (part.astype(np.float32) for part in scaled)
+    return Prepared(labels, train, validation, test, scaling, options.sampling_rate, options)
+
+
+SCALINGS = ("lead", "record", "window")
 
 
 @dataclass(frozen=True)

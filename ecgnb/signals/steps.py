@@ -7,9 +7,9 @@ import pandas as pd
 from scipy import signal as sps
 
 from ecgnb.leads import lead_index
-from ecgnb.preprocessing import clean, fill_missing, fit_scaling, resample_signals
 from ecgnb.records.record import Record
-from ecgnb.splits import PreprocessingOptions, split_time
+from ecgnb.signals.filters import clean, fill_missing, resample_signals
+from ecgnb.signals.preparation import PreprocessingOptions, fit_scaling, split_time
 
 
 @dataclass(frozen=True)

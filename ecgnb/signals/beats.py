@@ -8,7 +8,7 @@ import numpy as np
 import sleepecg
 
 from ecgnb.leads import LEADS, independent_signals
-from ecgnb.preprocessing import filter_signals
+from ecgnb.signals.filters import filter_signals
 
 WAVES = ("P", "PR", "QRS", "ST", "T", "rest")
 

@@ -1,0 +1,1 @@
+"""A `Record` becomes arrays that a model can take, without leaks."""
