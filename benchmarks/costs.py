@@ -15,7 +15,7 @@ import pandas as pd
 
 from ecgnb.experiments import CLOSED_FORMS, METHODS
 from ecgnb.runs import run_reconstruction
-from ecgnb.simulate import write_cohort
+from ecgnb.simulation.cohort import write_cohort
 
 PATH = Path(__file__).parents[1] / "ecgnb" / "data" / "costs.csv"
 DURATIONS_S, NETWORK_DURATIONS_S, N_RECORD = (10.0, 20.0, 60.0, 120.0), (20.0, 120.0), 4

@@ -17,7 +17,7 @@ import psutil
 
 from ecgnb.costs import forecast
 from ecgnb.records.databases import find_records
-from ecgnb.simulate import write_cohort
+from ecgnb.simulation.cohort import write_cohort
 
 PATH = Path(__file__).parents[1] / "results" / "scale.csv"
 PROGRAM = [sys.executable, "-c", "from ecgnb.cli import main; main()", "run", "reconstruction"]

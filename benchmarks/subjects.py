@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ecgnb.records.databases import data_folder, find_records, load_record
 from ecgnb.signals.preparation import Prepared, prepare_record
-from ecgnb.simulate import write_cohort
+from ecgnb.simulation.cohort import write_cohort
 
 # Chosen before anything was timed: one to tune on, then two from each of the three origins.
 REAL = ("twa52", "twa06", "twa28", "twa11", "twa48", "twa12", "twa58")

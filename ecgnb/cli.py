@@ -78,7 +78,7 @@ def simulate(
 
     Example: ecgnb simulate cohort --n-twadb 20 --seed 1
     """
-    from ecgnb.simulate import write_cohort
+    from ecgnb.simulation.cohort import write_cohort
 
     root = write_cohort(
         folder, n_twadb=n_twadb, n_patient=n_patient, duration_s=duration, seed=seed

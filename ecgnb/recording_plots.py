@@ -16,7 +16,7 @@ from ecgnb.records.labels import CONDITIONS
 from ecgnb.signals.description import BAND_EDGES_HZ
 from ecgnb.signals.preparation import Prepared
 from ecgnb.signals.steps import Step
-from ecgnb.synthesis import WAVE_GROUPS, Simulated
+from ecgnb.simulation.synthesis import WAVE_GROUPS, Simulated
 
 WAVE_COLOURS = {"P": COLOURS[2], "PR": "0.85", "QRS": COLOURS[0], "ST": "0.85", "T": COLOURS[1]}
 GROUP_COLOURS = ("0.35", *COLOURS[:3])

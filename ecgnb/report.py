@@ -19,7 +19,7 @@ from ecgnb.records.record import Record
 from ecgnb.runner import one_thread
 from ecgnb.signals.preparation import Prepared
 from ecgnb.signals.prepared_files import prepare_file
-from ecgnb.simulate import write_cohort
+from ecgnb.simulation.cohort import write_cohort
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = (

@@ -3,7 +3,6 @@ import pytest
 import wfdb
 from conftest import real_data
 
-from ecgnb.conditions import CONDITION_MODELS
 from ecgnb.leads import LEADS, derive_leads
 from ecgnb.records.databases import find_records
 from ecgnb.records.wfdb_files import read_record
@@ -16,7 +15,8 @@ from ecgnb.signals.beats import (
     rms_lead,
     wave_masks,
 )
-from ecgnb.synthesis import SimulationOptions, simulate_record
+from ecgnb.simulation.conditions import CONDITION_MODELS
+from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 
 TOLERANCE_S = 0.075
 

@@ -10,7 +10,7 @@ from ecgnb.records.databases import find_records, load_database
 from ecgnb.records.record import RecordError
 from ecgnb.signals.preparation import PreprocessingOptions, prepare_record
 from ecgnb.signals.prepared_files import file_key, prepare_file
-from ecgnb.simulate import write_cohort
+from ecgnb.simulation.cohort import write_cohort
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from ecgnb.leads import LEADS
 from ecgnb.records.databases import find_records, load_database
 from ecgnb.records.labels import condition_of
 from ecgnb.records.wfdb_files import read_record, write_record
-from ecgnb.simulate import write_cohort
+from ecgnb.simulation.cohort import write_cohort
 
 runner = CliRunner()
 

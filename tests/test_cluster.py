@@ -18,7 +18,7 @@ from disturbed import METHODS, ended, finish, start, wait_for_tasks
 from ecgnb import runner
 from ecgnb.experiments import CLOSED_FORMS
 from ecgnb.runner import ClusterError
-from ecgnb.simulate import write_cohort
+from ecgnb.simulation.cohort import write_cohort
 
 pytest.importorskip("distributed")
 DASK = [sys.executable, "-m", "dask"]

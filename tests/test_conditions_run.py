@@ -10,8 +10,8 @@ from ecgnb import condition_folds, conditions_run, groups, symptoms
 from ecgnb.cli import app
 from ecgnb.files import is_whole
 from ecgnb.records.databases import find_records
-from ecgnb.simulate import write_cohort
-from ecgnb.synthesis import SimulationOptions, simulate_record
+from ecgnb.simulation.cohort import write_cohort
+from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ from ecgnb.records.wfdb_files import read_header, read_signals, write_record
 from ecgnb.runs import run_reconstruction
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
 from ecgnb.signals.filters import filter_signals
-from ecgnb.simulate import write_cohort
+from ecgnb.simulation.cohort import write_cohort
 
 
 @pytest.fixture(scope="module")

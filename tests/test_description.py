@@ -32,8 +32,8 @@ from ecgnb.signals.description import (
 )
 from ecgnb.signals.filters import resample_signals
 from ecgnb.signals.preparation import prepare_record
-from ecgnb.simulate import write_cohort
-from ecgnb.synthesis import SimulationOptions, simulate_record
+from ecgnb.simulation.cohort import write_cohort
+from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 from disturbed import ended, finish, start, wait_for_tasks
 
 from ecgnb.runner import locked
-from ecgnb.simulate import write_cohort
+from ecgnb.simulation.cohort import write_cohort
 
 
 @pytest.fixture(scope="module")

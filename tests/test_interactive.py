@@ -15,7 +15,7 @@ from ecgnb.experiments import find_worst_cases, score_method
 from ecgnb.leads import LEADS
 from ecgnb.report import ROOT
 from ecgnb.signals.preparation import prepare_record
-from ecgnb.synthesis import SimulationOptions, simulate_record
+from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 
 VENDOR = ROOT / "book" / "_extra" / "vendor"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

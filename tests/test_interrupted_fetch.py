@@ -21,7 +21,7 @@ from ecgnb.records.download import (
     read_registry,
     verified_sums,
 )
-from ecgnb.simulate import write_cohort
+from ecgnb.simulation.cohort import write_cohort
 
 ROOT = Path(__file__).resolve().parents[1]
 FETCH = [sys.executable, "-c", "from ecgnb.cli import main; main()", "fetch"]

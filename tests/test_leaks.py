@@ -5,7 +5,7 @@ import pytest
 
 from ecgnb.leaks import band_scores, filter_leak, one_tap_prediction, scaling_leak, window_leak
 from ecgnb.signals.preparation import prepare_record
-from ecgnb.synthesis import SimulationOptions, simulate_record
+from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 
 
 @pytest.fixture(scope="module")

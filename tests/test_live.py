@@ -12,7 +12,7 @@ import pytest
 from ecgnb import experiments, live
 from ecgnb.leads import LEADS, lead_index
 from ecgnb.signals.preparation import Scaling, prepare_record
-from ecgnb.simulate import plan_cohort
+from ecgnb.simulation.cohort import plan_cohort
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 in_browser = pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine")

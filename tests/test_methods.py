@@ -10,8 +10,8 @@ import pytest
 from ecgnb.experiments import CLOSED_FORMS, METHODS, Method, fit_and_time, predict_test
 from ecgnb.leads import LEADS
 from ecgnb.signals.preparation import prepare_record
-from ecgnb.simulate import write_cohort
-from ecgnb.synthesis import SimulationOptions, simulate_record
+from ecgnb.simulation.cohort import write_cohort
+from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 
 QUICK = {
     "cnn_1d": {"n_weight": 5000, "n_step": 2},

@@ -3,7 +3,7 @@ import pytest
 
 from ecgnb.multiverse import Member, cut_windows, family, run_member, run_multiverse
 from ecgnb.signals.preparation import prepare_record
-from ecgnb.simulate import plan_cohort, write_cohort
+from ecgnb.simulation.cohort import plan_cohort, write_cohort
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import torch
 from ecgnb import best, experiments, networks
 from ecgnb.metrics import score_pairs
 from ecgnb.signals.preparation import prepare_record
-from ecgnb.synthesis import SimulationOptions, simulate_record
+from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 from ecgnb.training import FitOptions, count_weights, fit
 
 

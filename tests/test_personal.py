@@ -11,7 +11,7 @@ from ecgnb.personal import fit_personal, reconstruct
 from ecgnb.personal_files import ModelFileError, load_personal, save_personal
 from ecgnb.records.record import RecordError
 from ecgnb.records.wfdb_files import read_record, write_record
-from ecgnb.simulate import write_cohort
+from ecgnb.simulation.cohort import write_cohort
 
 
 @pytest.fixture(scope="module")

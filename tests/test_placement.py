@@ -5,7 +5,7 @@ import pytest
 
 from ecgnb.records.databases import load_database
 from ecgnb.signals.placement import find_misplaced, misplace, misplacements, turn_over
-from ecgnb.simulate import write_cohort
+from ecgnb.simulation.cohort import write_cohort
 
 
 @pytest.fixture(scope="module")

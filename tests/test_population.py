@@ -5,7 +5,7 @@ from ecgnb import population
 from ecgnb.inventory import score_frank
 from ecgnb.linear import fit_least_squares, solve_ridge
 from ecgnb.signals.preparation import prepare_record
-from ecgnb.simulate import plan_cohort
+from ecgnb.simulation.cohort import plan_cohort
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from ecgnb.signals.preparation import (
     split_time,
 )
 from ecgnb.signals.prepared_files import cached
-from ecgnb.synthesis import SimulationOptions, simulate_record
+from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 
 RATE = 500.0
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ecgnb.simulate import write_cohort
+from ecgnb.simulation.cohort import write_cohort
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent

@@ -19,8 +19,8 @@ from ecgnb.cli import app
 from ecgnb.plan import Source, key_of
 from ecgnb.records.wfdb_files import read_record, write_record
 from ecgnb.signals.preparation import PreprocessingOptions
-from ecgnb.simulate import write_cohort
-from ecgnb.synthesis import SimulationOptions, simulate_record
+from ecgnb.simulation.cohort import write_cohort
+from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 
 ROOT = Path(__file__).resolve().parents[1]
 CASES = ROOT.parent / "shared" / "cases"

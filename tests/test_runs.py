@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from ecgnb import experiments, files, runs
 from ecgnb.files import is_whole, read_table, write_table
 from ecgnb.metrics import summarise
-from ecgnb.simulate import write_cohort
+from ecgnb.simulation.cohort import write_cohort
 
 TWO_METHODS = ("least_squares", "average_beat")
 

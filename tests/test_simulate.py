@@ -3,16 +3,16 @@ import json
 import numpy as np
 import pytest
 
-from ecgnb.conditions import CONDITION_MODELS
-from ecgnb.heart import BeatTimes, textbook_heart, wave_bounds, wave_sources
 from ecgnb.leads import LEADS, limb_lead_error
 from ecgnb.records.databases import find_records, load_database
 from ecgnb.records.labels import CONDITIONS
 from ecgnb.records.wfdb_files import read_record
 from ecgnb.signals.beats import align_beats
 from ecgnb.signals.description import singular_shares
-from ecgnb.simulate import MANIFEST, plan_cohort, write_cohort
-from ecgnb.synthesis import SimulationOptions, simulate_record
+from ecgnb.simulation.cohort import MANIFEST, plan_cohort, write_cohort
+from ecgnb.simulation.conditions import CONDITION_MODELS
+from ecgnb.simulation.heart import BeatTimes, textbook_heart, wave_bounds, wave_sources
+from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 
 SHORT = {"n_twadb": 2, "n_patient": 1, "duration_s": 12.0, "ptbdb_duration_s": 6.0}
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ecgnb import recording_plots
 from ecgnb.signals.preparation import PreprocessingOptions, prepare_record
 from ecgnb.signals.steps import follow_steps, step_figures
-from ecgnb.synthesis import SimulationOptions, simulate_record
+from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 
 
 @pytest.fixture(scope="module")

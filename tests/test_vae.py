@@ -4,7 +4,7 @@ import torch
 
 from ecgnb import vae
 from ecgnb.pca import fit_pca
-from ecgnb.synthesis import SimulationOptions, simulate_record
+from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 from ecgnb.windows import BEFORE, beat_windows, lead_factor
 
 

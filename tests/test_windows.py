@@ -3,7 +3,7 @@ import pytest
 
 from ecgnb import groups, windows
 from ecgnb.leads import limb_lead_error
-from ecgnb.synthesis import SimulationOptions, simulate_record
+from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 from ecgnb.vae import VaeOptions
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ecgnb.heart import Heart, Rhythm
+from ecgnb.simulation.heart import Heart, Rhythm
 
 
 def no_change(

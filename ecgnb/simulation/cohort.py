@@ -17,17 +17,20 @@ from pathlib import Path
 
 import numpy as np
 
-from ecgnb.conditions import CONDITION_MODELS
 from ecgnb.records.wfdb_files import write_record
-from ecgnb.synthesis import Simulated, SimulationOptions, simulate_record
+from ecgnb.simulation.conditions import CONDITION_MODELS
+from ecgnb.simulation.synthesis import Simulated, SimulationOptions, simulate_record
 
 with warnings.catch_warnings():  # wfdb uses an argument that pandas will drop
     warnings.filterwarnings("ignore", message="The inplace keyword")
     import wfdb
 
 MANIFEST = "simulated.json"
+
 _VERSION = 2  # raise it whenever the same seed gives other files
+
 _ALTERNANS_UV = (0.0, 20.0, 0.0, 40.0, 0.0, 10.0)
+
 _TWADB_CONDITIONS = (
     "healthy control",
     "myocardial infarction",

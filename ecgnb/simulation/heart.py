@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from ecgnb.leads import DOWER_INVERSE
 
 RESPIRATION_HZ = 0.25
+
 # name, group, time after the R peak / ms, standard deviation / ms, X, Y, Z / mV
 _WAVE_TABLE = (
     ("P1", "P", -150.0, 17.0, 0.05, 0.09, -0.03),

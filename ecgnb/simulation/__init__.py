@@ -1,0 +1,1 @@
+"""Records whose truth is known."""
