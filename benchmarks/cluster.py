@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ecgnb.experiments import CLOSED_FORMS
+from ecgnb.reconstruction.methods import CLOSED_FORMS
 from ecgnb.records.databases import data_folder, find_records
 
 PATH = Path(__file__).parents[1] / "results" / "cluster.csv"

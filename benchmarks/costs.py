@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ecgnb.experiments import CLOSED_FORMS, METHODS
+from ecgnb.reconstruction.methods import CLOSED_FORMS, METHODS
 from ecgnb.runs import run_reconstruction
 from ecgnb.simulation.cohort import write_cohort
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecgnb.experiments import CLOSED_FORMS
+from ecgnb.reconstruction.methods import CLOSED_FORMS
 from ecgnb.records.databases import data_folder
 
 

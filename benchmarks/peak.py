@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 from unet import Unet
 
-from ecgnb.networks import N_TIME, StackedCnn, matched_width
+from ecgnb.reconstruction.cnn import N_TIME, StackedCnn, matched_width
 from ecgnb.runner import one_thread
 
 

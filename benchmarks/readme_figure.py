@@ -9,9 +9,9 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from ecgnb.experiments import METHODS
-from ecgnb.metrics import summarise
 from ecgnb.plotting import use_style
+from ecgnb.reconstruction.methods import METHODS
+from ecgnb.reconstruction.scores import summarise
 
 ROOT = Path(__file__).resolve().parent.parent
 ORIGINS = {"synthetic": "#0072B2", "ptbdb": "#009E73", "INCART": "#D55E00"}

@@ -19,8 +19,8 @@ from subjects import subjects
 from torch.nn import functional
 from unet import Unet
 
-from ecgnb import best
 from ecgnb.leads import LEADS
+from ecgnb.reconstruction import corrector
 from ecgnb.runner import one_thread
 from ecgnb.signals.preparation import Prepared, make_windows
 
@@ -80,20 +80,22 @@ def ours(prepared: Prepared, target: float, *, seed: int, learning_rate: float) 
     the target.
     """
     started = time.process_time()
-    closed = best.fit_closed_forms(prepared, inputs=(GIVEN,))
+    closed = corrector.fit_closed_forms(prepared, inputs=(GIVEN,))
     checked, tested = (
-        torch.from_numpy(best.closed_forms(*closed, part[[GIVEN]]))
+        torch.from_numpy(corrector.closed_forms(*closed, part[[GIVEN]]))
         for part in (prepared.validation, prepared.test)
     )
-    error = hidden_error(best.start_of(checked)[0].numpy(), prepared.validation)
-    predicted, cpu_s = best.start_of(tested), time.process_time() - started
+    error = hidden_error(corrector.start_of(checked)[0].numpy(), prepared.validation)
+    predicted, cpu_s = corrector.start_of(tested), time.process_time() - started
     if error >= target:
-        seen = torch.from_numpy(best.closed_forms(*closed, prepared.train[[GIVEN]], held_out=True))
+        seen = torch.from_numpy(
+            corrector.closed_forms(*closed, prepared.train[[GIVEN]], held_out=True)
+        )
         before = time.process_time() - started
-        network, blend, history = best.fit_corrector(
+        network, blend, history = corrector.fit_corrector(
             (seen, checked),
             (torch.from_numpy(prepared.train), torch.from_numpy(prepared.validation)),
-            options=best.BestOptions(n_step=800, batch_size=8, learning_rate=learning_rate),
+            options=corrector.BestOptions(n_step=800, batch_size=8, learning_rate=learning_rate),
             inputs=(GIVEN,),
             seed=seed,
         )
@@ -101,7 +103,7 @@ def ours(prepared: Prepared, target: float, *, seed: int, learning_rate: float) 
         error, below = errors.min(), np.flatnonzero(errors < target)
         cpu_s = before + history.cpu_s_at[below[0]] if below.size else np.inf
         given = torch.eye(len(LEADS))[[GIVEN]]
-        predicted = predicted + blend[..., None] * best.correction(network, tested, given)
+        predicted = predicted + blend[..., None] * corrector.correction(network, tested, given)
     return Reached(error, hidden_error(predicted[0].numpy(), prepared.test), cpu_s)
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import maximum_filter1d
 
-from ecgnb.experiments import predict_test
 from ecgnb.files import code_digest
 from ecgnb.intervals import correlation
 from ecgnb.leads import INDEPENDENT_LEADS, LEADS
 from ecgnb.plan import EXACT, Source, Task, key_of, list_sources
+from ecgnb.reconstruction.methods import predict_test
 from ecgnb.runner import Outcome, write_study
 from ecgnb.signals.preparation import Prepared, prepare_record
 

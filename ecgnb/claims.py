@@ -10,7 +10,7 @@ import pandas as pd
 
 from ecgnb import survival, symptoms
 from ecgnb.files import MissingArtifactError
-from ecgnb.metrics import compare_methods, summarise
+from ecgnb.reconstruction.scores import compare_methods, summarise
 from ecgnb.records.labels import HEALTHY
 from ecgnb.report import CHAPTERS, Chapter
 from ecgnb.shares import compare_with_healthy

@@ -10,7 +10,7 @@ from ecgnb.console import BAD_USAGE, AsJson, fail, tell
 from ecgnb.leads import LEADS
 
 if TYPE_CHECKING:
-    from ecgnb.personal import PersonalModel
+    from ecgnb.reconstruction.personal import PersonalModel
     from ecgnb.records.record import Record
 
 Rate = Annotated[
@@ -35,7 +35,7 @@ def fit(
 
     Example: ecgnb fit calibration.edf --lead V2 --out models/anna
     """
-    from ecgnb.personal_files import save_personal
+    from ecgnb.reconstruction.model_files import save_personal
 
     model = _fitted(calibration, lead, method=method, rate=sampling_rate, unit=unit, seed=seed)
     card = save_personal(model, out)
@@ -61,8 +61,8 @@ def reconstruct(
 
     Example: ecgnb reconstruct --calibration rec12 --lead V2 rec1 --out made
     """
-    from ecgnb.personal import reconstruct as reconstruct_record
-    from ecgnb.personal_files import load_personal
+    from ecgnb.reconstruction.model_files import load_personal
+    from ecgnb.reconstruction.personal import reconstruct as reconstruct_record
     from ecgnb.records.recordings import read_recording
     from ecgnb.records.wfdb_files import write_record
 
@@ -102,8 +102,8 @@ def _standard(lead: str) -> str:
 def _fitted(
     calibration: Path, lead: str, *, method: str, rate: float | None, unit: str, seed: int
 ) -> "PersonalModel":
-    from ecgnb.experiments import METHODS
-    from ecgnb.personal import fit_personal
+    from ecgnb.reconstruction.methods import METHODS
+    from ecgnb.reconstruction.personal import fit_personal
     from ecgnb.records.recordings import read_recording
 
     lead = _standard(lead)
@@ -124,7 +124,7 @@ def _target(out: Path) -> tuple[Path, str]:
 
 
 def _facts(model: "PersonalModel") -> dict[str, object]:
-    from ecgnb.personal import CAUTION
+    from ecgnb.reconstruction.personal import CAUTION
 
     return {
         "lead": model.lead,
@@ -137,7 +137,7 @@ def _facts(model: "PersonalModel") -> dict[str, object]:
 
 def _expectation(model: "PersonalModel") -> str:
     """Return what to expect of a model, a line per lead."""
-    from ecgnb.personal import CAUTION
+    from ecgnb.reconstruction.personal import CAUTION
 
     table = model.expected.round(3).to_string(index=False)
     measured = f"measured on {model.held_back_s:.0f} s of the calibration that were held back"

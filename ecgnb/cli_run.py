@@ -40,7 +40,7 @@ def reconstruction(
     Example: ecgnb run reconstruction --data mirror --out table.csv.gz --jobs 2
     """
     from ecgnb.costs import forecast, read_durations
-    from ecgnb.experiments import METHODS
+    from ecgnb.reconstruction.methods import METHODS
     from ecgnb.records.databases import record_paths
     from ecgnb.runs import run_reconstruction
 
@@ -91,7 +91,7 @@ def _exit_if(failed: tuple[str, ...]) -> None:
 
 def _methods(text: str) -> list[str]:
     """Return the methods that were asked for; all by default."""
-    from ecgnb.experiments import CLOSED_FORMS, METHODS
+    from ecgnb.reconstruction.methods import CLOSED_FORMS, METHODS
 
     groups = {"closed_forms": CLOSED_FORMS}
     chosen = [one for name in names_in(text) for one in groups.get(name, (name,))]
@@ -120,8 +120,8 @@ def population(data: Data, out: Out, jobs: Jobs = 1, as_json: AsJson = False) ->
 
     Example: ecgnb run population --data mirror --out population.csv.gz
     """
-    from ecgnb.metrics import summarise
     from ecgnb.population import run_population
+    from ecgnb.reconstruction.scores import summarise
 
     shown = ["method", "n_record", "r_mean", "r_low", "r_high", "r_lowest", "mse_mean"]
     done = run_population(data, out, jobs=jobs)
@@ -189,7 +189,7 @@ def expectation(
     Example: ecgnb run expectation --data mirror --out expectation.csv --methods neighbours
     """
     from ecgnb.expectation import run_expectation, summarise_expectation
-    from ecgnb.personal import FITS
+    from ecgnb.reconstruction.personal import FITS
 
     chosen, names = names_in(methods), names_in(records) or None
     _refuse_unknown(chosen, FITS)

@@ -7,12 +7,14 @@ import pandas as pd
 
 from ecgnb.intervals import bootstrap_mean, rank_alike
 from ecgnb.leads import LEADS
-from ecgnb.metrics import only_independent
 from ecgnb.paper import NEAR
 
 PAIR = ["target", "attribution"]
+
 SCORE_KEYS = ["condition", "method"]
+
 ALIKE = 0.8  # rank correlation from which two maps count as similar
+
 # What a number must be for a map to pass: (≥ or ≤, limit).
 RULES: dict[str, tuple[str, float]] = {
     "randomised down to first": ("≤", 0.5),
@@ -134,18 +136,6 @@ def alike_healthy(summary: pd.DataFrame, *, healthy: str = "healthy control") ->
         labels = {"condition": condition} | dict(zip(PAIR, pair, strict=True))
         rows.append(labels | found | {"n_patient": counts[condition]})
     return pd.DataFrame(rows, columns=["condition", *PAIR, "lead", "wave", "n_patient"])
-
-
-def lead_usefulness(scores: pd.DataFrame, *, method: str = "average_beat_ridge") -> pd.Series:
-    """Return the mean r with which each lead reconstructs the other independent leads.
-
-    Parameters
-    ----------
-    scores
-        The recorded run of the reconstruction experiment.
-    """
-    chosen = only_independent(scores[scores["method"] == method])
-    return chosen.groupby("input_lead")["r"].mean().reindex(LEADS)
 
 
 def ranking_agreement(summary: pd.DataFrame, usefulness: pd.Series) -> pd.DataFrame:

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecgnb.experiments import METHODS
 from ecgnb.files import code_digest
 from ecgnb.leads import LEADS
-from ecgnb.personal import clean_input, fit_personal, reconstruct, score_leads
 from ecgnb.plan import Source, Task, key_of, list_sources
+from ecgnb.reconstruction.methods import METHODS
+from ecgnb.reconstruction.personal import clean_input, fit_personal, reconstruct
+from ecgnb.reconstruction.scores import score_leads
 from ecgnb.records.record import Record
 from ecgnb.records.wfdb_files import read_record, write_record
 from ecgnb.runner import Outcome, write_study

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 
 from ecgnb import plotting
 from ecgnb.attribution import ATTRIBUTIONS
-from ecgnb.experiments import WorstCases
 from ecgnb.leads import LEADS
+from ecgnb.reconstruction.methods import WorstCases
 
 _FULL = 32000  # of a 16-bit number
 _DIVERGING = [[0.0, "#2166ac"], [0.5, "#f7f7f7"], [1.0, "#b2182b"]]

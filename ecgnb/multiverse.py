@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecgnb.experiments import ALL_INPUTS, METHODS
 from ecgnb.files import code_digest
-from ecgnb.metrics import score_pairs
 from ecgnb.paper import PAPER
 from ecgnb.plan import Source, Task, key_of, list_sources
+from ecgnb.reconstruction.methods import ALL_INPUTS, METHODS
+from ecgnb.reconstruction.scores import score_pairs
 from ecgnb.runner import Outcome, store_of, write_study
 from ecgnb.signals.preparation import Prepared, PreprocessingOptions, make_windows
 from ecgnb.signals.prepared_files import prepare_file

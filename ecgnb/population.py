@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecgnb.experiments import predict_test
 from ecgnb.files import code_digest
 from ecgnb.leads import LEADS
-from ecgnb.linear import Moments, lag_moments, solve_ridge
-from ecgnb.metrics import score_pairs
 from ecgnb.plan import EXACT, Source, Task, key_of, list_sources
+from ecgnb.reconstruction.linear import Moments, lag_moments, solve_ridge
+from ecgnb.reconstruction.methods import predict_test
+from ecgnb.reconstruction.scores import score_pairs
 from ecgnb.records.record import RecordError
 from ecgnb.runner import Outcome, write_study
 from ecgnb.signals.preparation import Prepared, PreprocessingOptions, prepare_record

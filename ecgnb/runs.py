@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecgnb.experiments import METHODS, predict_test, score_and_time
 from ecgnb.files import code_digest, file_beside, write_chunks, write_manifest
 from ecgnb.intervals import bootstrap_mean
-from ecgnb.metrics import SCORES
 from ecgnb.plan import Source, Task, key_of, list_sources
+from ecgnb.reconstruction.methods import METHODS, predict_test, score_and_time
+from ecgnb.reconstruction.scores import SCORES
 from ecgnb.runner import Results, finished, store_of
 from ecgnb.signals.preparation import Prepared, PreprocessingOptions, prepare_record
 

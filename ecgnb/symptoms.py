@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pandas as pd
 
-from ecgnb.experiments import predict_test
 from ecgnb.intervals import compare_means
-from ecgnb.metrics import only_independent, score_pairs
+from ecgnb.reconstruction.methods import predict_test
+from ecgnb.reconstruction.scores import only_independent, score_pairs
 from ecgnb.records.labels import CONDITIONS, HEALTHY
 from ecgnb.records.record import Record
 from ecgnb.signals.preparation import prepare_record

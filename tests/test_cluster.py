@@ -16,7 +16,7 @@ import pytest
 from disturbed import METHODS, ended, finish, start, wait_for_tasks
 
 from ecgnb import runner
-from ecgnb.experiments import CLOSED_FORMS
+from ecgnb.reconstruction.methods import CLOSED_FORMS
 from ecgnb.runner import ClusterError
 from ecgnb.simulation.cohort import write_cohort
 

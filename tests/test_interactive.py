@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from ecgnb import interactive
-from ecgnb.experiments import find_worst_cases, score_method
 from ecgnb.leads import LEADS
+from ecgnb.reconstruction.methods import find_worst_cases, score_method
 from ecgnb.report import ROOT
 from ecgnb.signals.preparation import prepare_record
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record

@@ -2,9 +2,15 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from ecgnb.linear import LagModel, fit_least_squares, fit_mean, lag_moments, solve_ridge
-from ecgnb.neighbours import fit_neighbours, predict_held_out
-from ecgnb.templates import paste_beats
+from ecgnb.reconstruction.average_beat import paste_beats
+from ecgnb.reconstruction.linear import (
+    LagModel,
+    fit_least_squares,
+    fit_mean,
+    lag_moments,
+    solve_ridge,
+)
+from ecgnb.reconstruction.neighbours import fit_neighbours, predict_held_out
 
 
 @pytest.fixture

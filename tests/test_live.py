@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ecgnb import experiments, live
+from ecgnb import live
 from ecgnb.leads import LEADS, lead_index
+from ecgnb.reconstruction import browser_model, methods
 from ecgnb.signals.preparation import Scaling, prepare_record
 from ecgnb.simulation.cohort import plan_cohort
 
@@ -30,7 +31,7 @@ def prepared():
 
 @pytest.fixture(scope="module")
 def recording(prepared):
-    return live.make_recording(prepared, shown_s=6.0)
+    return browser_model.make_recording(prepared, shown_s=6.0)
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +62,8 @@ def settle(page):
 
 def test_the_look_up_of_the_page_is_that_of_the_ladder(prepared, recording):
     lead, n_time = lead_index("V2"), recording.shown.shape[1]
-    ladder = experiments.predict_test(prepared, "neighbours", inputs=(lead,))[0, :, :n_time]
-    difference = prepared.scaling.to_mv(ladder) - live.predict(recording, lead)
+    ladder = methods.predict_test(prepared, "neighbours", inputs=(lead,))[0, :, :n_time]
+    difference = prepared.scaling.to_mv(ladder) - browser_model.predict_live(recording, lead)
     assert np.sqrt(np.square(difference).mean()) < 0.01
 
 
@@ -76,14 +77,14 @@ def test_a_recording_is_packed_without_loss(recording):
 def test_a_signal_beyond_the_range_is_refused(prepared):
     huge = Scaling(prepared.scaling.offset, 1e4 * prepared.scaling.factor)
     with pytest.raises(ValueError, match="within 32 mV"):
-        live.make_recording(replace(prepared, scaling=huge))
+        browser_model.make_recording(replace(prepared, scaling=huge))
 
 
 def test_the_page_stays_under_two_megabytes_at_full_length(prepared):
     rate = prepared.sampling_rate
     parts = {"train": round(40 * rate), "test": round(12 * rate)}
     longer = {name: np.resize(getattr(prepared, name), (12, n)) for name, n in parts.items()}
-    full = live.make_recording(replace(prepared, **longer))
+    full = browser_model.make_recording(replace(prepared, **longer))
     assert full.library.shape[1] + full.shown.shape[1] == round(46 * rate)
     assert len(live.page_html({"a": full, "b": full, "c": full})) < 2e6
 
@@ -95,11 +96,14 @@ def test_the_page_stays_under_two_megabytes_at_full_length(prepared):
 def test_the_browser_computes_what_the_package_computes(page, recording, lead, scale, shift_mv):
     row = lead_index(lead)
     found = page.evaluate(COMPUTE, [row, scale, shift_mv])
-    expected = live.predict(recording, row, scale=scale, shift_mv=shift_mv)
+    expected = browser_model.predict_live(recording, row, scale=scale, shift_mv=shift_mv)
     assert np.abs(np.array(found["leads"]) - expected).max() < 1e-9
-    assert np.abs(np.array(found["pasted"]) - live.paste_average_beat(recording, row)).max() < 1e-9
+    assert (
+        np.abs(np.array(found["pasted"]) - browser_model.paste_average_beat(recording, row)).max()
+        < 1e-9
+    )
     scores = [one for one in found["scores"] if one]
-    assert np.allclose(scores, live.score_hidden(recording, expected, lead), atol=1e-9)
+    assert np.allclose(scores, browser_model.score_hidden(recording, expected, lead), atol=1e-9)
 
 
 @in_browser

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from ecgnb.experiments import CLOSED_FORMS, METHODS, Method, fit_and_time, predict_test
 from ecgnb.leads import LEADS
+from ecgnb.reconstruction.methods import CLOSED_FORMS, METHODS, Method, fit_and_time, predict_test
 from ecgnb.signals.preparation import prepare_record
 from ecgnb.simulation.cohort import write_cohort
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record

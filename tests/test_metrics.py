@@ -4,7 +4,7 @@ import pytest
 
 from ecgnb.intervals import bootstrap_mean, correlation
 from ecgnb.leads import LEADS
-from ecgnb.metrics import compare_by_origin, compare_methods, score_pairs, summarise
+from ecgnb.reconstruction.scores import compare_by_origin, compare_methods, score_pairs, summarise
 from ecgnb.signals.preparation import Scaling
 
 SCALING = Scaling(np.zeros((12, 1)), np.full((12, 1), 2.0))

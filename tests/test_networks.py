@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ecgnb import best, experiments, networks
-from ecgnb.metrics import score_pairs
+from ecgnb.reconstruction import cnn, corrector, methods
+from ecgnb.reconstruction.scores import score_pairs
 from ecgnb.signals.preparation import prepare_record
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 from ecgnb.training import FitOptions, count_weights, fit
@@ -18,7 +18,7 @@ def prepared():
 
 def alone(stack, member):
     """Return one member of a stack as a stack of one."""
-    single = networks.StackedCnn(1, stack.head, stack.narrow.weight.shape[2]).double()
+    single = cnn.StackedCnn(1, stack.head, stack.narrow.weight.shape[2]).double()
     with torch.no_grad():
         for mine, theirs in zip(single.parameters(), stack.parameters(), strict=True):
             mine.copy_(theirs[member : member + 1])
@@ -34,13 +34,13 @@ def train(model, windows, targets):
         optimiser.step()
 
 
-@pytest.mark.parametrize("head", networks.HEADS)
+@pytest.mark.parametrize("head", cnn.HEADS)
 def test_stacked_training_equals_one_by_one(head):
     torch.manual_seed(0)
-    stack = networks.StackedCnn(3, head, 5).double()
+    stack = cnn.StackedCnn(3, head, 5).double()
     singles = [alone(stack, member) for member in range(3)]
-    windows = torch.randn(4, 3, networks.N_TIME, dtype=torch.float64)
-    targets = torch.randn(4, 3, 12, networks.N_TIME, dtype=torch.float64)
+    windows = torch.randn(4, 3, cnn.N_TIME, dtype=torch.float64)
+    targets = torch.randn(4, 3, 12, cnn.N_TIME, dtype=torch.float64)
     train(stack, windows, targets)
     for member, single in enumerate(singles):
         train(single, windows[:, member : member + 1], targets[:, member : member + 1])
@@ -50,17 +50,17 @@ def test_stacked_training_equals_one_by_one(head):
 
 def test_heads_are_matched_in_weights():
     sizes = [
-        count_weights(networks.StackedCnn(2, head, networks.matched_width(head, 100_000)))
-        for head in networks.HEADS
+        count_weights(cnn.StackedCnn(2, head, cnn.matched_width(head, 100_000)))
+        for head in cnn.HEADS
     ]
     assert max(sizes) < 1.03 * min(sizes)
 
 
-@pytest.mark.parametrize("head", networks.HEADS)
+@pytest.mark.parametrize("head", cnn.HEADS)
 def test_a_network_can_learn_eight_windows_by_heart(head):
     torch.manual_seed(0)
-    model = networks.StackedCnn(1, head, 64)
-    time = torch.linspace(0, 12, networks.N_TIME)
+    model = cnn.StackedCnn(1, head, 64)
+    time = torch.linspace(0, 12, cnn.N_TIME)
     windows = torch.sin(time + torch.arange(8.0)[:, None])[:, None]
     targets = torch.cos(time + torch.arange(8.0)[:, None])[:, None, None].expand(-1, 1, 12, -1)
 
@@ -79,22 +79,22 @@ def test_a_network_can_learn_eight_windows_by_heart(head):
 
 
 def test_no_sample_of_the_test_part_touches_the_training(prepared):
-    options = networks.CnnOptions("2d_shared", n_step=3)
+    options = cnn.CnnOptions("2d_shared", n_step=3)
     changed = copy.deepcopy(prepared)
     changed.test[:] = 1e3
-    first, second = (networks.fit_cnn(one, options=options) for one in (prepared, changed))
+    first, second = (cnn.fit_cnn(one, options=options) for one in (prepared, changed))
     for mine, theirs in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(mine, theirs)
 
 
 def test_predictions_cover_the_whole_part(prepared):
-    model = networks.StackedCnn(12, "2d_shared", 8)
-    guess = networks.predict_windows(model, prepared.test)
+    model = cnn.StackedCnn(12, "2d_shared", 8)
+    guess = cnn.predict_windows(model, prepared.test)
     assert guess.shape == (12, 12, prepared.test.shape[1])
     assert np.isfinite(guess).all()
 
 
-@pytest.mark.parametrize("head", networks.HEADS)
+@pytest.mark.parametrize("head", cnn.HEADS)
 @pytest.mark.parametrize("n_time", [128, 512])
 def test_a_network_of_another_window_length_predicts_with_its_own(head, n_time):
     """A signal that repeats every quarter window looks alike in all windows.
@@ -102,9 +102,9 @@ def test_a_network_of_another_window_length_predicts_with_its_own(head, n_time):
     Then the prediction is the Hann-weighted mean of the quarters of one window's.
     """
     torch.manual_seed(0)
-    model, quarter = networks.StackedCnn(12, head, 4, n_time=n_time), n_time // 4
+    model, quarter = cnn.StackedCnn(12, head, 4, n_time=n_time), n_time // 4
     period = np.random.default_rng(0).normal(size=(12, quarter)).astype(np.float32)
-    guess = networks.predict_windows(model, np.tile(period, 12))
+    guess = cnn.predict_windows(model, np.tile(period, 12))
     with torch.no_grad():
         quarters = model(torch.from_numpy(np.tile(period, 4))[None])[0].unflatten(-1, (4, quarter))
     weights = torch.hann_window(n_time + 2, periodic=False)[1:-1].reshape(4, quarter)
@@ -113,10 +113,10 @@ def test_a_network_of_another_window_length_predicts_with_its_own(head, n_time):
     np.testing.assert_allclose(middle, wanted, atol=1e-5)
 
 
-@pytest.mark.parametrize("head", networks.HEADS)
+@pytest.mark.parametrize("head", cnn.HEADS)
 @pytest.mark.parametrize("n_time", [253, 512, 128])
 def test_windows_of_another_length_are_refused_with_both_lengths(head, n_time):
-    model = networks.StackedCnn(3, head, 8)
+    model = cnn.StackedCnn(3, head, 8)
     with pytest.raises(ValueError, match=rf"\(3, {n_time}\) do not fit .*\(3, 256\)"):
         model(torch.zeros(2, 3, n_time))
 
@@ -125,12 +125,12 @@ def test_windows_of_another_length_are_refused_with_both_lengths(head, n_time):
 def test_a_dense_layer_refuses_features_it_would_otherwise_fold_into_its_own(shape):
     """Each shape holds a multiple of 2 members x 10 features, so that a reshape goes through."""
     with pytest.raises(ValueError, match="do not fit a layer of 2 members with width 10"):
-        networks.StackedDense(2, 10, 3)(torch.zeros(shape))
+        cnn.StackedDense(2, 10, 3)(torch.zeros(shape))
 
 
 def test_the_order_of_the_inputs_is_that_of_the_predictions(prepared):
-    options = networks.CnnOptions("2d_shared", n_step=3)
-    model = networks.fit_cnn(prepared, (7, 0), options=options)
+    options = cnn.CnnOptions("2d_shared", n_step=3)
+    model = cnn.fit_cnn(prepared, (7, 0), options=options)
     there, back = model.predict(prepared.test[[7, 0]]), model.predict(prepared.test[[0, 7]])
     assert there.shape == (2, *prepared.test.shape)
     assert not np.allclose(there, back)
@@ -139,13 +139,13 @@ def test_the_order_of_the_inputs_is_that_of_the_predictions(prepared):
 def test_a_fit_leaves_pytorchs_own_generator_as_it_was(prepared):
     torch.manual_seed(7)
     before = torch.get_rng_state()
-    networks.fit_cnn(prepared, options=networks.CnnOptions(n_step=2))
-    best.fit_best(prepared, (7,), options=best.BestOptions(n_step=2, n_time=128))
+    cnn.fit_cnn(prepared, options=cnn.CnnOptions(n_step=2))
+    corrector.fit_best(prepared, (7,), options=corrector.BestOptions(n_step=2, n_time=128))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_validation_that_does_not_tell_members_apart_is_refused():
-    model = networks.StackedCnn(2, "1d", 4)
+    model = cnn.StackedCnn(2, "1d", 4)
     with pytest.raises(ValueError, match=r"2 members gave \(1,\) errors"):
         fit(
             model,
@@ -183,31 +183,31 @@ def test_each_member_keeps_its_own_best_state():
 
 def test_the_corrector_adds_nothing_before_training():
     channels = torch.randn(12, 37, 100)
-    corrections = best.correction(best.Corrector(37, 8), channels, torch.eye(12))
+    corrections = corrector.correction(corrector.Corrector(37, 8), channels, torch.eye(12))
     assert torch.equal(corrections, torch.zeros(12, 12, 100))
 
 
 def test_the_corrector_starts_from_the_mean_of_both_neighbours(prepared):
-    neighbours, ridges = best.fit_closed_forms(prepared)
-    channels = best.closed_forms(neighbours, ridges, prepared.test)
-    start = best.start_of(torch.from_numpy(channels)).numpy()
+    neighbours, ridges = corrector.fit_closed_forms(prepared)
+    channels = corrector.closed_forms(neighbours, ridges, prepared.test)
+    start = corrector.start_of(torch.from_numpy(channels)).numpy()
     expected = np.stack([m.predict(x) for m, x in zip(neighbours, prepared.test, strict=True)])
     np.testing.assert_allclose(start, expected, atol=1e-5)
 
 
 def test_a_network_for_one_lead_needs_no_other_lead(prepared):
-    options = best.BestOptions(n_step=4, n_time=128)
-    model = best.fit_best(prepared, (7,), options=options)
+    options = corrector.BestOptions(n_step=4, n_time=128)
+    model = corrector.fit_best(prepared, (7,), options=options)
     assert model.predict(prepared.test[[7]]).shape == (1, *prepared.test.shape)
 
 
-@pytest.mark.parametrize("head", networks.HEADS)
+@pytest.mark.parametrize("head", cnn.HEADS)
 def test_stacked_gradients_are_those_of_vmap(head):
     torch.manual_seed(0)
-    stack = networks.StackedCnn(3, head, 5).double()
+    stack = cnn.StackedCnn(3, head, 5).double()
     one = alone(stack, 0)
-    windows = torch.randn(4, 3, networks.N_TIME, dtype=torch.float64)
-    targets = torch.randn(4, 3, 12, networks.N_TIME, dtype=torch.float64)
+    windows = torch.randn(4, 3, cnn.N_TIME, dtype=torch.float64)
+    targets = torch.randn(4, 3, 12, cnn.N_TIME, dtype=torch.float64)
     (stack(windows) - targets).square().mean(dim=(0, 2, 3)).sum().backward()
 
     def loss(weights, inputs, wanted):
@@ -223,7 +223,7 @@ def test_stacked_gradients_are_those_of_vmap(head):
 
 
 def test_scrambled_labels_of_the_test_part_destroy_the_score(prepared):
-    guess = experiments.predict_test(prepared, "average_beat_ridge")
+    guess = methods.predict_test(prepared, "average_beat_ridge")
     order = np.random.default_rng(0).permutation(prepared.test.shape[1])
     right, wrong = (
         score_pairs(truth, guess, prepared.scaling)["r"].abs()

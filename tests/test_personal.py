@@ -4,11 +4,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from ecgnb import personal
-from ecgnb.experiments import METHODS
 from ecgnb.leads import LEADS, lead_index
-from ecgnb.personal import fit_personal, reconstruct
-from ecgnb.personal_files import ModelFileError, load_personal, save_personal
+from ecgnb.reconstruction import personal, scores
+from ecgnb.reconstruction.methods import METHODS
+from ecgnb.reconstruction.model_files import ModelFileError, load_personal, save_personal
+from ecgnb.reconstruction.personal import fit_personal, reconstruct
 from ecgnb.records.record import RecordError
 from ecgnb.records.wfdb_files import read_record, write_record
 from ecgnb.simulation.cohort import write_cohort
@@ -48,7 +48,7 @@ def test_what_is_expected_is_what_is_achieved(halves):
     model = fit_personal(first, "V2", method="neighbours")
     made = reconstruct(rest.only("V2"), model)
     truth = np.stack([personal.clean_input(rest, lead, model.options) for lead in LEADS])
-    achieved = personal.score_leads(truth, made.signals, "V2")
+    achieved = scores.score_leads(truth, made.signals, "V2")
     assert (model.expected["r"] - achieved["r"]).abs().median() < 0.05
     assert model.expected["r"].median() > 0.8
 

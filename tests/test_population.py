@@ -3,7 +3,7 @@ import pytest
 
 from ecgnb import population
 from ecgnb.inventory import score_frank
-from ecgnb.linear import fit_least_squares, solve_ridge
+from ecgnb.reconstruction.linear import fit_least_squares, solve_ridge
 from ecgnb.signals.preparation import prepare_record
 from ecgnb.simulation.cohort import plan_cohort
 

@@ -7,7 +7,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from ecgnb import metrics
+from ecgnb.reconstruction import scores
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
@@ -137,9 +137,9 @@ def test_no_two_entries_of_the_glossary_share_a_name():
 
 def test_the_notation_has_every_column_of_the_tables_of_scores():
     text = (BOOK / "notation.md").read_text()
-    pairs = pd.DataFrame({name: [0.1, 0.2] for name in metrics.SCORES})
+    pairs = pd.DataFrame({name: [0.1, 0.2] for name in scores.SCORES})
     pairs = pairs.assign(record=["a", "b"], input_lead="I", output_lead="II", method="mean")
-    columns = [*pairs.columns, *metrics.summarise(pairs).columns]
+    columns = [*pairs.columns, *scores.summarise(pairs).columns]
     assert [name for name in columns if name != "method" and f"`{name}`" not in text] == []
 
 

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from conftest import DATA
 
-from ecgnb.experiments import CLOSED_FORMS, predict_test, score_method
-from ecgnb.metrics import compare_by_origin, compare_methods, summarise
 from ecgnb.multiverse import CHOICES, family
+from ecgnb.reconstruction.methods import CLOSED_FORMS, predict_test, score_method
+from ecgnb.reconstruction.scores import compare_by_origin, compare_methods, summarise
 from ecgnb.records.databases import find_records, load_record
 from ecgnb.signals.preparation import PreprocessingOptions, prepare_record
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from ecgnb import experiments, files, runs
+from ecgnb import files, runs
 from ecgnb.files import is_whole, read_table, write_table
-from ecgnb.metrics import summarise
+from ecgnb.reconstruction.methods import METHODS
+from ecgnb.reconstruction.scores import summarise
 from ecgnb.simulation.cohort import write_cohort
 
 TWO_METHODS = ("least_squares", "average_beat")
@@ -87,7 +88,7 @@ def test_a_finished_task_is_not_computed_again(cohort, tmp_path, monkeypatch):
 def test_a_task_that_raises_costs_only_itself_and_is_made_by_the_next_run(
     cohort, tmp_path, monkeypatch
 ):
-    sound = experiments.METHODS["mean"]
+    sound = METHODS["mean"]
 
     def broken(prepared, inputs, **options):
         if prepared.record.name == "twa02":
@@ -97,7 +98,7 @@ def test_a_task_that_raises_costs_only_itself_and_is_made_by_the_next_run(
     methods = ("mean", *TWO_METHODS)
     run(cohort, tmp_path / "whole.csv", methods=methods)
     with monkeypatch.context() as patch:
-        patch.setitem(experiments.METHODS, "mean", replace(sound, fit=broken))
+        patch.setitem(METHODS, "mean", replace(sound, fit=broken))
         done = run(cohort, tmp_path / "t.csv", methods=methods)
     assert done.failed == ("twa02: RuntimeError: deliberately broken",)
     assert len(pd.read_csv(tmp_path / "t.csv")) == (3 * len(methods) - 1) * 132
@@ -112,10 +113,10 @@ def test_a_task_has_one_thread_in_every_library(cohort, tmp_path, monkeypatch):
     def counting(prepared, inputs, **options):
         seen.extend(pool["num_threads"] for pool in threadpool_info())
         seen.append(torch.get_num_threads())
-        return experiments.METHODS["mean"].fit(prepared, inputs, **options)
+        return METHODS["mean"].fit(prepared, inputs, **options)
 
-    method = replace(experiments.METHODS["mean"], fit=counting)
-    monkeypatch.setitem(experiments.METHODS, "counting", method)
+    method = replace(METHODS["mean"], fit=counting)
+    monkeypatch.setitem(METHODS, "counting", method)
     with threadpool_limits(2):
         run(cohort, tmp_path / "t.csv", methods=("counting",), records=["twa01"])
     assert len(seen) >= 2

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecgnb.personal_files import load_personal, save_personal
+from ecgnb.reconstruction.model_files import load_personal, save_personal
 
 SAVED = Path(__file__).resolve().parent / "saved_by_0_1_0"
 # Closed forms are float64 throughout; the network is float32 and differs by processor.

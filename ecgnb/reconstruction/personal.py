@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ecgnb.experiments import METHODS, Model
-from ecgnb.intervals import correlation
 from ecgnb.leads import lead_index, other_leads, standard_name
+from ecgnb.reconstruction.methods import METHODS, Model
+from ecgnb.reconstruction.scores import score_leads
 from ecgnb.records.record import Record
 from ecgnb.signals.checks import (
     check_calibration,
@@ -134,23 +134,6 @@ def _describe(record: Record) -> dict[str, Any]:
         "duration_s": float(record.duration_s),
         "signals_sha256": digest,
     }
-
-
-def score_leads(truth_mv: np.ndarray, guess_mv: np.ndarray, lead: str) -> pd.DataFrame:
-    """Return `lead`, `r` (NaN if either is flat) and `rmse_mv` of the 11 leads not given.
-
-    Examples
-    --------
-    >>> signals = np.random.default_rng(0).normal(size=(12, 50))
-    >>> score_leads(signals, signals, "V2")["r"].round(6).unique().tolist()
-    [1.0]
-    """
-    rows = []
-    for name in other_leads(lead):
-        truth, guess = truth_mv[lead_index(name)], guess_mv[lead_index(name)]
-        r = float(correlation(truth, guess))
-        rows.append((name, r, float(np.sqrt(np.mean(np.square(truth - guess))))))
-    return pd.DataFrame(rows, columns=["lead", "r", "rmse_mv"])
 
 
 def clean_input(record: Record, lead: str, options: PreprocessingOptions) -> np.ndarray:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecgnb.linear import LagModel, lag_moments, solve_ridge
+from ecgnb.reconstruction.linear import LagModel, lag_moments, solve_ridge
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
 from ecgnb.signals.preparation import Prepared
 
 BEFORE_S = 0.45
+
 AFTER_S = 0.75
+
 RESIDUAL_REACH_S = 0.4  # chosen on the validation parts of 60 records: r 0.957, at 0.1 s 0.954
 
 

@@ -16,16 +16,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ecgnb.leads import LEADS
-from ecgnb.linear import check_inputs
+from ecgnb.reconstruction.linear import check_inputs
 from ecgnb.signals.preparation import Prepared, make_windows
 from ecgnb.training import FitOptions, History, draw_windows, fit, fitting_device, seeded
 
 HEADS = ("1d", "2d_shared", "2d_separable")
+
 N_TIME = 256
+
 _KERNEL = 9
+
 _STRIDE = 2
+
 _N_LEAD = len(LEADS)
+
 _N_CHANNEL = 16
+
 _N_AT_ONCE = 32
 
 

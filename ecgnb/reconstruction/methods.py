@@ -14,12 +14,12 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from ecgnb import linear, neighbours, templates
 from ecgnb.leads import LEADS, lead_index
-from ecgnb.metrics import score_pairs
+from ecgnb.reconstruction import average_beat, linear, neighbours
+from ecgnb.reconstruction.linear import fit_lagged_ridge
+from ecgnb.reconstruction.scores import score_pairs
 from ecgnb.signals.preparation import Prepared
 
-LAG_REACH_S = 0.1
 ALL_INPUTS = tuple(range(len(LEADS)))
 
 
@@ -87,7 +87,7 @@ def _cnn(name: str, title: str, head: str) -> Method:
         windows: tuple[np.ndarray, np.ndarray] | None = None,
         **options: object,
     ) -> Model:
-        from ecgnb.networks import CnnOptions, fit_cnn
+        from ecgnb.reconstruction.cnn import CnnOptions, fit_cnn
 
         chosen = CnnOptions(head, **options)
         return fit_cnn(prepared, inputs, options=chosen, seed=seed, windows=windows)
@@ -98,22 +98,13 @@ def _cnn(name: str, title: str, head: str) -> Method:
 def _fit_best(
     prepared: Prepared, inputs: Sequence[int], *, seed: int = 0, **options: object
 ) -> Model:
-    from ecgnb.best import BestOptions, fit_best
+    from ecgnb.reconstruction.corrector import BestOptions, fit_best
 
     return fit_best(prepared, tuple(inputs), seed=seed, options=BestOptions(**options))
 
 
 def _fit_line(prepared: Prepared, lead: int, *, intercept: bool = True) -> linear.LagModel:
     return linear.fit_least_squares(prepared.train[lead], prepared.train, intercept=intercept)
-
-
-def fit_lagged_ridge(
-    prepared: Prepared, lead: int, *, reach_s: float = LAG_REACH_S
-) -> linear.LagModel:
-    """Return the lagged ridge of one input lead, its penalties chosen on the validation part."""
-    reach = round(reach_s * prepared.sampling_rate)
-    parts = (prepared.train, prepared.validation)
-    return linear.solve_ridge(*(linear.lag_moments(part[lead], part, reach) for part in parts))
 
 
 _LADDER = (
@@ -125,15 +116,19 @@ _LADDER = (
     ),
     _closed_form("least_squares", "least squares with intercept", _fit_line),
     _closed_form("lagged_ridge", "lagged ridge, ±100 ms", fit_lagged_ridge),
-    _closed_form("average_beat", "average beat", templates.fit_average_beat),
-    _closed_form("average_beat_ridge", "average beat + residual ridge", templates.fit_beat_ridge),
+    _closed_form("average_beat", "average beat", average_beat.fit_average_beat),
+    _closed_form(
+        "average_beat_ridge", "average beat + residual ridge", average_beat.fit_beat_ridge
+    ),
     _closed_form("neighbours", "nearest neighbours in lag space", neighbours.fit_library),
     _cnn("cnn_1d", "CNN, 1-D head", "1d"),
     _cnn("cnn_2d", "CNN, 2-D head", "2d_shared"),
     _cnn("cnn_2d_separable", "CNN, 2-D separable head", "2d_separable"),
     Method("best", "neighbours + network", _fit_best, is_network=True),
 )
+
 METHODS = {method.name: method for method in _LADDER}
+
 CLOSED_FORMS = tuple(method.name for method in _LADDER if not method.is_network)
 
 

@@ -14,15 +14,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ecgnb.leads import LEADS
-from ecgnb.linear import check_inputs, lag_moments, solve_ridge
-from ecgnb.neighbours import NeighbourModel, fit_library, fit_on_training, predict_held_out
+from ecgnb.reconstruction.linear import check_inputs, lag_moments, solve_ridge
+from ecgnb.reconstruction.neighbours import (
+    NeighbourModel,
+    fit_library,
+    fit_on_training,
+    predict_held_out,
+)
 from ecgnb.signals.preparation import Prepared
 from ecgnb.training import FitOptions, History, fit, fitting_device, seeded
 
 N_LEAD = len(LEADS)
+
 _ALL_INPUTS = tuple(range(N_LEAD))
+
 _DILATIONS = (1, 2, 4, 8, 16, 32, 64)
+
 _CHANNEL_REACH_S = 0.4  # of the ridge that the network sees
+
 _BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 

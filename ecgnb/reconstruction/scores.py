@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ecgnb.intervals import FLAT_VARIANCE, bootstrap_mean, joint_moments, r_of_moments
-from ecgnb.leads import INDEPENDENT_LEADS, LEADS
+from ecgnb.intervals import FLAT_VARIANCE, bootstrap_mean, correlation, joint_moments, r_of_moments
+from ecgnb.leads import INDEPENDENT_LEADS, LEADS, lead_index, other_leads
 from ecgnb.signals.preparation import Scaling
 
 SCORES = ("mse", "r", "rmse_mv", "slope", "variance_ratio", "r2_beyond_average_beat")
@@ -171,3 +171,32 @@ def compare_by_origin(table: pd.DataFrame, first: str, second: str) -> pd.DataFr
             row[f"{score}_won"] = found["share_won"]
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def lead_usefulness(scores: pd.DataFrame, *, method: str = "average_beat_ridge") -> pd.Series:
+    """Return the mean r with which each lead reconstructs the other independent leads.
+
+    Parameters
+    ----------
+    scores
+        The recorded run of the reconstruction experiment.
+    """
+    chosen = only_independent(scores[scores["method"] == method])
+    return chosen.groupby("input_lead")["r"].mean().reindex(LEADS)
+
+
+def score_leads(truth_mv: np.ndarray, guess_mv: np.ndarray, lead: str) -> pd.DataFrame:
+    """Return `lead`, `r` (NaN if either is flat) and `rmse_mv` of the 11 leads not given.
+
+    Examples
+    --------
+    >>> signals = np.random.default_rng(0).normal(size=(12, 50))
+    >>> score_leads(signals, signals, "V2")["r"].round(6).unique().tolist()
+    [1.0]
+    """
+    rows = []
+    for name in other_leads(lead):
+        truth, guess = truth_mv[lead_index(name)], guess_mv[lead_index(name)]
+        r = float(correlation(truth, guess))
+        rows.append((name, r, float(np.sqrt(np.mean(np.square(truth - guess))))))
+    return pd.DataFrame(rows, columns=["lead", "r", "rmse_mv"])

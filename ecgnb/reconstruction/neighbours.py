@@ -14,9 +14,13 @@ from scipy.spatial import cKDTree
 from ecgnb.signals.preparation import Prepared
 
 EMBEDDING_REACHES_S = (0.1, 0.2)
+
 N_COMPONENT = 18
+
 N_NEIGHBOUR = 20
-N_FOLD = 5
+
+N_HELD_OUT_FOLD = 5
+
 _WHITENING = 0.3
 
 
@@ -189,7 +193,7 @@ def _library(
 
 
 def predict_held_out(
-    model: NeighbourModel, input_signal: np.ndarray, *, n_fold: int = N_FOLD
+    model: NeighbourModel, input_signal: np.ndarray, *, n_fold: int = N_HELD_OUT_FOLD
 ) -> np.ndarray:
     """Return predictions `(reach, lead, time)` of the training part by its other folds.
 

@@ -1,0 +1,1 @@
+"""One lead in, twelve out: methods, scores, personal models."""
