@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from ecgnb import survival, symptoms
+from ecgnb.explanation import comparisons
+from ecgnb.explanation.comparisons import compare_with_healthy
 from ecgnb.files import MissingArtifactError
 from ecgnb.reconstruction.scores import compare_methods, summarise
 from ecgnb.records.labels import HEALTHY
 from ecgnb.report import CHAPTERS, Chapter
-from ecgnb.shares import compare_with_healthy
 
 VERDICTS = ("holds", "holds in part", "does not hold", "cannot be told")
 REAL = "60 real records of twadb, recorded run"
@@ -187,12 +188,12 @@ def _heads(evidence: Evidence) -> tuple[str, float, str]:
 def left_of_maps(chapter: Chapter) -> pd.DataFrame:
     """Return what the recorded run leaves of each claim about maps, by the claim's name."""
     table, audit = chapter.recorded("conditions_shares"), chapter.recorded("conditions_audit")
-    shares = survival.recorded_shares(table)
+    shares = comparisons.recorded_shares(table)
     left = survival.survive(
         shares,
         audit[audit["trained_on"] == HEALTHY],
         compare_with_healthy(shares, n_bootstrap=200),
-        survival.compare_matched(table),
+        comparisons.compare_matched(table),
         n_bootstrap=200,
     )
     counts = shares.groupby("condition")["patient"].nunique()

@@ -9,16 +9,16 @@ from pathlib import Path
 import pandas as pd
 
 from ecgnb.condition_folds import KINDS, Fold, fold_tables, plan_folds
+from ecgnb.explanation.shares import N_LEAST
+from ecgnb.explanation.vae import VaeOptions
+from ecgnb.explanation.windows import BeatWindows, collect_windows
 from ecgnb.files import code_digest, write_bytes, write_manifest, write_table
 from ecgnb.plan import Source, Task, key_of, sources_of
 from ecgnb.records.databases import find_records
 from ecgnb.records.labels import CONDITIONS
 from ecgnb.records.record import Record, RecordError
 from ecgnb.runner import Outcome, Results, finished
-from ecgnb.shares import N_LEAST
 from ecgnb.symptoms import choose_records, personal_scores
-from ecgnb.vae import VaeOptions
-from ecgnb.windows import WindowSet, collect_windows
 
 N_STEP = 300
 _LARGE = ("scores", "shares", "audit", "maps")
@@ -106,7 +106,7 @@ def _read(sources: Sequence[Source]) -> tuple[dict[str, Record], list[str]]:
 
 
 def _plan_fit(
-    fold: Fold, groups: dict[str, WindowSet], inputs: str, *, options: VaeOptions, seed: int
+    fold: Fold, groups: dict[str, BeatWindows], inputs: str, *, options: VaeOptions, seed: int
 ) -> Task:
     """Return the task of one fit, whose result depends on all records."""
     return Task(
@@ -121,7 +121,7 @@ def _score_symptoms(source: Source, seed: int) -> dict[str, pd.DataFrame]:
     return {"symptoms": personal_scores(source.read(), seed=seed)}
 
 
-def count_groups(records: Sequence[Record], groups: dict[str, WindowSet]) -> pd.DataFrame:
+def count_groups(records: Sequence[Record], groups: dict[str, BeatWindows]) -> pd.DataFrame:
     """Return for each condition the number of records, patients and beats, and what is done."""
     rows = []
     for condition, group in groups.items():
@@ -132,7 +132,7 @@ def count_groups(records: Sequence[Record], groups: dict[str, WindowSet]) -> pd.
 
 
 def _fit(
-    fold: Fold, groups: dict[str, WindowSet], options: VaeOptions, seed: int
+    fold: Fold, groups: dict[str, BeatWindows], options: VaeOptions, seed: int
 ) -> dict[str, pd.DataFrame]:
     """Return the tables of one fit, with what was fitted."""
     labels = {"trained_on": fold.condition, "draw": fold.draw, "scaling": fold.scaling}

@@ -18,7 +18,7 @@ from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 from ecgnb import plotting
-from ecgnb.attribution import ATTRIBUTIONS
+from ecgnb.explanation.shares import ATTRIBUTIONS
 from ecgnb.leads import LEADS
 from ecgnb.reconstruction.methods import WorstCases
 

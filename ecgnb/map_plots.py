@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ecgnb.audit import LAYERS
+from ecgnb.explanation.shares import AXES, LAYERS
 from ecgnb.leads import LEADS
 from ecgnb.plotting import COLOURS, TRUTH, plot_matrix
-from ecgnb.shares import AXES
 
 _SHOWN = ("II", "V2", "V5")
 

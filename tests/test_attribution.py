@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ecgnb import attribution, vae
+from ecgnb.explanation import attribution, shares, vae
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def targets():
     return attribution.declare_targets(masks, latent=0)
 
 
-@pytest.mark.parametrize("name", attribution.TARGETS)
+@pytest.mark.parametrize("name", shares.TARGETS)
 def test_grad_cam_equals_our_own_nine_lines(model, windows, targets, name):
     target = targets[name]
     expected = own_grad_cam(model, windows, target)
@@ -63,11 +63,11 @@ def test_grad_cam_equals_our_own_nine_lines(model, windows, targets, name):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", attribution.TARGETS)
-@pytest.mark.parametrize("how", attribution.ATTRIBUTIONS)
+@pytest.mark.parametrize("name", shares.TARGETS)
+@pytest.mark.parametrize("how", shares.ATTRIBUTIONS)
 def test_a_map_does_not_depend_on_its_place_in_the_batch(model, windows, targets, name, how):
     def maps_of(batch):
-        return attribution.explain(model, batch, targets[name], attribution=how)
+        return attribution.attribute(model, batch, targets[name], attribution=how)
 
     forward, backward = maps_of(windows), maps_of(windows[::-1].copy())[::-1]
     np.testing.assert_allclose(forward, backward, rtol=1e-3, atol=1e-4 * np.abs(forward).max())
@@ -85,7 +85,7 @@ def test_integrated_gradients_add_up_to_the_change_of_the_target(model, windows,
 
 def test_the_rectified_map_is_the_positive_part_of_the_signed_one(model, windows, targets):
     signed, rectified = (
-        attribution.explain(model, windows, targets["latent_norm"], attribution=how)
+        attribution.attribute(model, windows, targets["latent_norm"], attribution=how)
         for how in ("Grad-CAM", "Grad-CAM rectified")
     )
     np.testing.assert_array_equal(rectified, np.maximum(signed, 0))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ecgnb import attribution, audit, pointing, vae
+from ecgnb.explanation import attribution, audit, pointing, shares, vae
 from ecgnb.leads import LEADS
 
 
@@ -26,7 +26,7 @@ def masks():
 
 def test_randomising_every_layer_changes_the_map(model, windows):
     found = audit.randomisation_test(model, windows, attribution.latent_norm)
-    assert list(found) == list(audit.LAYERS)
+    assert list(found) == list(shares.LAYERS)
     assert found["first"] < 0.9
 
 
@@ -123,6 +123,6 @@ def test_the_audit_has_a_number_for_every_test_and_target(model, windows, masks)
     table = audit.audit_vae(model, windows, targets, masks, n_case=4)
     assert table["number"].notna().all()
     counts = table.groupby("test").size()
-    assert counts["randomised down to first"] == 2 * len(attribution.TARGETS)
-    assert counts["points at a bump"] == 2 * (len(attribution.TARGETS) + 1)
+    assert counts["randomised down to first"] == 2 * len(shares.TARGETS)
+    assert counts["points at a bump"] == 2 * (len(shares.TARGETS) + 1)
     assert counts["points at a wave"] == 2

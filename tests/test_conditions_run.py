@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from ecgnb import condition_folds, conditions_run, groups, symptoms
+from ecgnb import condition_folds, conditions_run, symptoms
 from ecgnb.cli import app
+from ecgnb.explanation import groups
 from ecgnb.files import is_whole
 from ecgnb.records.databases import find_records
 from ecgnb.simulation.cohort import write_cohort

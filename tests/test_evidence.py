@@ -2,8 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecgnb import evidence, shares, survival, symptoms
-from ecgnb.attribution import TARGETS
+from ecgnb import survival, symptoms
+from ecgnb.explanation import comparisons, group_scores, shares
+from ecgnb.explanation.audit import judge_audit, ranking_agreement
+from ecgnb.explanation.shares import TARGETS
 from ecgnb.leads import LEADS
 from ecgnb.signals.beats import WAVES
 
@@ -57,8 +59,8 @@ def audit_rows(near, avl):
 
 
 def survived(table, audit):
-    compared = shares.compare_with_healthy(table, n_bootstrap=20)
-    equal = shares.compare_with_healthy(survival.equal_numbers(table), n_bootstrap=20)
+    compared = comparisons.compare_with_healthy(table, n_bootstrap=20)
+    equal = comparisons.compare_with_healthy(comparisons.equal_numbers(table), n_bootstrap=20)
     left = survival.survive(table, audit, compared, equal, n_bootstrap=20)
     return left.set_index("claim")
 
@@ -88,7 +90,7 @@ def test_equal_numbers_cut_every_group_to_the_smallest_of_three_or_more():
         share_table(waves=QRS_T, leads=FLAT, conditions=(name,), n_patient=count)
         for name, count in ((HEALTHY, 6), ("hypertrophy", 3), ("myocarditis", 2))
     ]
-    cut = survival.equal_numbers(pd.concat(tables))
+    cut = comparisons.equal_numbers(pd.concat(tables))
     counts = cut.groupby("condition")["patient"].nunique()
     assert counts.to_dict() == {HEALTHY: 3, "hypertrophy": 3}
 
@@ -97,14 +99,14 @@ def test_each_condition_is_compared_with_healthy_people_drawn_to_its_number():
     whole = share_table(waves=QRS_T, leads=FLAT, n_patient=4).assign(draw="all")
     drawn = share_table(waves=QRS_T, leads=FLAT, conditions=(HEALTHY,), n_patient=4)
     table = pd.concat([whole, drawn.assign(draw="4 drawn 0")]).assign(scaling="lead")
-    found = survival.compare_matched(table.rename(columns={"condition": "trained_on"}))
+    found = comparisons.compare_matched(table.rename(columns={"condition": "trained_on"}))
     assert set(found["condition"]) == {"hypertrophy"}
     assert (found["n_other"] == 4).all()
 
 
 def test_the_densest_waves_are_found():
     summary = shares.summarise_shares(share_table(waves=QRS_T, leads=FLAT), n_bootstrap=10)
-    found = evidence.densest_waves(summary)
+    found = shares.densest_waves(summary)
     assert set(found["first"]) == {"QRS"}
     assert set(found["second"]) == {"T"}
     assert list(WAVES)[2] == "QRS"
@@ -113,7 +115,7 @@ def test_the_densest_waves_are_found():
 def test_the_lead_with_the_largest_share_has_rank_one():
     leads = np.ones(12)
     leads[LEADS.index("aVL")] = 3
-    found = evidence.lead_ranks_of(share_table(waves=QRS_T, leads=leads), n_bootstrap=10)
+    found = shares.lead_ranks_of(share_table(waves=QRS_T, leads=leads), n_bootstrap=10)
     assert (found["avl"] == 1).all()
     assert ((found["avl_low"] <= found["avl"]) & (found["avl"] <= found["avl_high"])).all()
 
@@ -122,7 +124,7 @@ def test_a_ranking_agrees_with_itself():
     summary = shares.summarise_shares(
         share_table(waves=QRS_T, leads=np.arange(1, 13), conditions=(HEALTHY,)), n_bootstrap=10
     )
-    found = evidence.ranking_agreement(summary, pd.Series(np.arange(12.0), index=LEADS))
+    found = ranking_agreement(summary, pd.Series(np.arange(12.0), index=LEADS))
     np.testing.assert_allclose(found["number"], 1)
 
 
@@ -133,7 +135,7 @@ def test_a_ranking_agrees_with_itself():
 def test_the_verdict_of_an_audit_test_counts_targets(numbers, verdict):
     table = pd.DataFrame({"number": numbers, "target": ["one", "two"]})
     table = table.assign(test="randomised down to first", attribution="Grad-CAM")
-    assert evidence.judge_audit(table)["verdict"].tolist() == [verdict]
+    assert judge_audit(table)["verdict"].tolist() == [verdict]
 
 
 def scores(**errors):
@@ -147,17 +149,17 @@ def scores(**errors):
 
 
 def test_half_the_error_for_every_patient_is_a_ratio_of_a_half_without_spread():
-    row = evidence.compare_scores(scores(VAE=0.1, PCA=0.2)).iloc[0]
+    row = group_scores.compare_scores(scores(VAE=0.1, PCA=0.2)).iloc[0]
     assert row[["ratio", "low", "high"]].tolist() == pytest.approx([0.5, 0.5, 0.5])
     assert (row["won"], row["n_patient"]) == (1, 5)
 
 
 def test_scores_are_summarised_over_patients_with_the_worst_one():
-    row = evidence.summarise_scores(scores(VAE=0.1), n_bootstrap=50).iloc[0]
+    row = group_scores.summarise_scores(scores(VAE=0.1), n_bootstrap=50).iloc[0]
     assert row["mse"] == pytest.approx(0.12)
     assert row["mse_highest"] == pytest.approx(0.14)
     assert row["n_patient"] == 5
-    assert len(evidence.summarise_scores(scores(VAE=0.1), by_lead=True, n_bootstrap=50)) == 2
+    assert len(group_scores.summarise_scores(scores(VAE=0.1), by_lead=True, n_bootstrap=50)) == 2
 
 
 def test_a_model_of_healthy_people_that_fails_on_others_is_told():

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from ecgnb import group_files, groups, latents, vae
+from ecgnb.explanation import groups, vae
+from ecgnb.explanation.windows import BeatWindows
 from ecgnb.files import MissingArtifactError
-from ecgnb.windows import WindowSet
 
 
 @pytest.fixture(scope="module")
@@ -19,43 +19,43 @@ def model():
 
 
 def test_a_traversal_moves_one_latent_alone(model):
-    moved = latents.traverse(model, 2, np.array([-1.0, 0.0, 1.0]))
-    expected = latents.decode(model, [[0, 0, -1, 0], [0, 0, 0, 0], [0, 0, 1, 0]])
+    moved = vae.traverse(model, 2, np.array([-1.0, 0.0, 1.0]))
+    expected = vae.decode(model, [[0, 0, -1, 0], [0, 0, 0, 0], [0, 0, 1, 0]])
     np.testing.assert_allclose(moved, expected, atol=1e-6)
 
 
 def test_an_interpolation_begins_and_ends_at_the_two_people(model, windows):
-    line = latents.interpolate(model, windows[:1], windows[1:2], n_beat=3)
-    ends = vae.reconstruct(model, windows[:2])
+    line = vae.interpolate(model, windows[:1], windows[1:2], n_beat=3)
+    ends = vae.rebuild_windows(model, windows[:2])
     np.testing.assert_allclose(line[[0, 2]], ends, atol=1e-4)
 
 
 def test_the_middle_of_a_line_decodes_the_mean_of_its_ends(model, windows):
-    line = latents.interpolate(model, windows[:1], windows[1:2], n_beat=3)
-    middle = latents.latent_means(model, windows[:2]).mean(axis=0)[None]
-    np.testing.assert_allclose(line[1:2], latents.decode(model, middle), atol=1e-4)
+    line = vae.interpolate(model, windows[:1], windows[1:2], n_beat=3)
+    middle = vae.latent_means(model, windows[:2]).mean(axis=0)[None]
+    np.testing.assert_allclose(line[1:2], vae.decode(model, middle), atol=1e-4)
 
 
 def test_samples_of_the_prior_repeat_with_their_seed_and_differ_from_each_other(model):
-    first, again = (latents.sample_prior(model, n_beat=3, seed=5) for _ in range(2))
+    first, again = (vae.sample_prior(model, n_beat=3, seed=5) for _ in range(2))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first[0] - first[1]).max() > 0
 
 
 def test_beats_stand_side_by_side_in_their_order(windows):
-    course = latents.side_by_side(windows[:2])
+    course = vae.side_by_side(windows[:2])
     np.testing.assert_array_equal(course[:, :256], windows[0])
     np.testing.assert_array_equal(course[:, 256:], windows[1])
 
 
 def test_a_vae_comes_back_from_its_file_as_it_was(windows, tmp_path, monkeypatch):
     monkeypatch.setattr(groups, "_N_SEEN", 12)
-    people = WindowSet(windows, np.repeat(["a", "b"], 4))
+    people = BeatWindows(windows, np.repeat(["a", "b"], 4))
     options = vae.VaeOptions(n_latent=3, n_step=2)
     fitted = groups.fit_group(people, people, options=options)
-    group_files.save_group(tmp_path, "hypertrophy", fitted)
-    assert group_files.has_group(tmp_path, "hypertrophy")
-    back = group_files.load_group(tmp_path, "hypertrophy")
+    groups.save_group(tmp_path, "hypertrophy", fitted)
+    assert groups.has_group(tmp_path, "hypertrophy")
+    back = groups.load_group(tmp_path, "hypertrophy")
     scaled = people.scaled(back.factor)
     for name, guess in fitted.guesses(scaled).items():
         np.testing.assert_array_equal(guess, back.guesses(scaled)[name])
@@ -64,6 +64,6 @@ def test_a_vae_comes_back_from_its_file_as_it_was(windows, tmp_path, monkeypatch
 
 
 def test_a_page_before_its_vae_is_told_which_chapter_to_run(tmp_path):
-    assert not group_files.has_group(tmp_path / "06_vae", "hypertrophy")
+    assert not groups.has_group(tmp_path / "06_vae", "hypertrophy")
     with pytest.raises(MissingArtifactError, match="run 06_vae first"):
-        group_files.load_group(tmp_path / "06_vae", "hypertrophy")
+        groups.load_group(tmp_path / "06_vae", "hypertrophy")

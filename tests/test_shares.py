@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ecgnb import intervals, leads, shares
+from ecgnb import intervals, leads
+from ecgnb.explanation import comparisons, shares
 from ecgnb.signals.beats import WAVES
 
 
@@ -30,7 +31,7 @@ def test_a_map_of_zeros_has_no_shares_and_is_left_out_of_comparisons():
     table = groups_table(0.0)
     nothing = (table["patient"] == "hypertrophy 3") & (table["target"] == "two")
     table.loc[nothing, "share"] = np.nan
-    assert set(shares.compare_with_healthy(table)["target"]) == {"one"}
+    assert set(comparisons.compare_with_healthy(table)["target"]) == {"one"}
 
 
 def test_density_per_ms_of_an_even_map_is_one_everywhere(windows):
@@ -96,7 +97,7 @@ def groups_table(shift):
 
 def test_a_difference_that_was_put_in_survives_the_correction_and_nothing_else_does():
     table = groups_table(0.05)
-    found = shares.compare_with_healthy(table)
+    found = comparisons.compare_with_healthy(table)
     survived = found[found["survives"]]
     assert set(survived["name"]) == {"V2", "V3"}
     assert found["agrees"].sum() == 4
@@ -104,7 +105,7 @@ def test_a_difference_that_was_put_in_survives_the_correction_and_nothing_else_d
 
 
 def test_without_a_difference_nothing_survives():
-    assert not shares.compare_with_healthy(groups_table(0.0))["survives"].any()
+    assert not comparisons.compare_with_healthy(groups_table(0.0))["survives"].any()
 
 
 def test_a_summary_counts_patients_and_its_interval_holds_the_mean():

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from ecgnb import vae
-from ecgnb.pca import fit_pca
+from ecgnb.explanation import vae
+from ecgnb.explanation.vae import fit_pca
+from ecgnb.explanation.windows import BEFORE, beat_windows, lead_factor
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
-from ecgnb.windows import BEFORE, beat_windows, lead_factor
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_a_vae_can_learn_eight_windows_by_heart(windows):
     options = vae.VaeOptions(n_latent=8, n_step=400, batch_size=8, noise=0.02)
     model, history = vae.fit_vae(eight, eight, options=options)
     assert set(history.terms[0]) == {"reconstruction", "kl"}
-    error = np.square(vae.reconstruct(model, eight) - eight).mean()
+    error = np.square(vae.rebuild_windows(model, eight) - eight).mean()
     assert error < 0.2 * np.square(eight - eight.mean(axis=0)).mean()
 
 
@@ -156,7 +156,7 @@ def test_before_training_a_vae_is_its_principal_components(windows):
     model = vae.Vae(vae.VaeOptions(n_latent=4)).eval()
     vae.start_from_pca(model, windows)
     linear = fit_pca(windows, 4).reconstruct(windows)
-    difference = np.square(vae.reconstruct(model, windows) - linear).mean()
+    difference = np.square(vae.rebuild_windows(model, windows) - linear).mean()
     assert difference < 0.02 * np.square(windows - linear).mean()
 
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from ecgnb import groups, windows
+from ecgnb.explanation import groups, windows
+from ecgnb.explanation.vae import VaeOptions
 from ecgnb.leads import limb_lead_error
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
-from ecgnb.vae import VaeOptions
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def people():
         for n in range(4)
     ]
     names = np.repeat(["a", "b", "c", "d"], [len(each) for each in found])
-    return windows.WindowSet(np.concatenate(found), names)
+    return windows.BeatWindows(np.concatenate(found), names)
 
 
 def vary(beats, strength):
@@ -46,7 +46,7 @@ def test_one_factor_keeps_the_relative_sizes_of_the_leads(people):
 def test_a_group_is_fitted_to_its_training_patients_alone(people):
     def part(*names):
         chosen = np.isin(people.patients, names)
-        return windows.WindowSet(people.windows[chosen], people.patients[chosen])
+        return windows.BeatWindows(people.windows[chosen], people.patients[chosen])
 
     options = VaeOptions(n_latent=4, n_hidden=16, n_step=4)
     fitted = groups.fit_group(part("a", "b"), part("c"), options=options)

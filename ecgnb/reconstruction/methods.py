@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from ecgnb.leads import LEADS, lead_index
-from ecgnb.reconstruction import average_beat, linear, neighbours
+from ecgnb.reconstruction import linear, neighbours
+from ecgnb.reconstruction.average_beat import fit_average_beat, fit_beat_ridge
 from ecgnb.reconstruction.linear import fit_lagged_ridge
 from ecgnb.reconstruction.scores import score_pairs
 from ecgnb.signals.preparation import Prepared
@@ -116,10 +117,8 @@ _LADDER = (
     ),
     _closed_form("least_squares", "least squares with intercept", _fit_line),
     _closed_form("lagged_ridge", "lagged ridge, ±100 ms", fit_lagged_ridge),
-    _closed_form("average_beat", "average beat", average_beat.fit_average_beat),
-    _closed_form(
-        "average_beat_ridge", "average beat + residual ridge", average_beat.fit_beat_ridge
-    ),
+    _closed_form("average_beat", "average beat", fit_average_beat),
+    _closed_form("average_beat_ridge", "average beat + residual ridge", fit_beat_ridge),
     _closed_form("neighbours", "nearest neighbours in lag space", neighbours.fit_library),
     _cnn("cnn_1d", "CNN, 1-D head", "1d"),
     _cnn("cnn_2d", "CNN, 2-D head", "2d_shared"),

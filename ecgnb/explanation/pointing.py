@@ -5,11 +5,19 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from ecgnb.attribution import Target, explain, grad_cam, integrated_gradients, masked_error
-from ecgnb.vae import Vae
+from ecgnb.explanation.attribution import (
+    Target,
+    attribute,
+    grad_cam,
+    integrated_gradients,
+    masked_error,
+)
+from ecgnb.explanation.vae import Vae
 
 AUDITED = ("Grad-CAM", "integrated gradients")
+
 WAVES_POINTED_AT = ("P", "QRS", "T")
+
 _REACH = 15  # samples: 60 ms
 
 
@@ -100,6 +108,6 @@ def point_at_wave(
     target = partial(masked_error, mask=region)
     rows = []
     for name in AUDITED:
-        maps = explain(model, beats, target, attribution=name, baseline=baseline)
+        maps = attribute(model, beats, target, attribution=name, baseline=baseline)
         rows.append(("error_of_wave", name, peak_inside(maps, region).mean()))
     return pd.DataFrame(rows, columns=["target", "attribution", "number"])

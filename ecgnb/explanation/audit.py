@@ -1,24 +1,23 @@
 """Checks that a map must pass before it is believed (after Adebayo et al. 2018 and others)."""
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 from torch import nn
 
-from ecgnb.attribution import Target, declare_targets, explain
-from ecgnb.groups import GroupVae
-from ecgnb.intervals import rank_correlation
+from ecgnb.explanation.attribution import Target, attribute, declare_targets
+from ecgnb.explanation.groups import GroupVae
+from ecgnb.explanation.pointing import AUDITED, point_at_bump, point_at_wave
+from ecgnb.explanation.shares import LAYERS, PAIR, lead_shares, waves_of
+from ecgnb.explanation.vae import Vae, latents_in_use, rebuild_windows
+from ecgnb.explanation.windows import BeatWindows
+from ecgnb.intervals import rank_alike, rank_correlation
 from ecgnb.leads import LEADS
 from ecgnb.paper import NEAR
-from ecgnb.pointing import AUDITED, point_at_bump, point_at_wave
-from ecgnb.shares import lead_shares, waves_of
 from ecgnb.training import seeded
-from ecgnb.vae import Vae, latents_in_use, reconstruct
-from ecgnb.windows import WindowSet
-
-LAYERS = ("to_latent", "encode_linear", "hidden", "second", "first")
 
 
 def randomise_layers(model: Vae, *, seed: int = 0) -> list[tuple[str, Vae]]:
@@ -40,9 +39,9 @@ def randomisation_test(
 
     `how` goes to `attribution.explain`.
     """
-    original = explain(model, windows, target, **how).mean(axis=0)
+    original = attribute(model, windows, target, **how).mean(axis=0)
     return {
-        name: rank_correlation(original, explain(other, windows, target, **how).mean(axis=0))
+        name: rank_correlation(original, attribute(other, windows, target, **how).mean(axis=0))
         for name, other in randomise_layers(model, seed=seed)
     }
 
@@ -64,7 +63,7 @@ def permuted_leads(
     order = np.random.default_rng(seed).permutation(windows.shape[1])
     start = windows.mean(axis=0) if baseline is None else baseline
     plain, moved = (
-        np.abs(explain(model, each, target, attribution=attribution, baseline=begin)).sum(
+        np.abs(attribute(model, each, target, attribution=attribution, baseline=begin)).sum(
             axis=(0, 2)
         )
         for each, begin in ((windows, start), (windows[:, order], start[order]))
@@ -130,13 +129,13 @@ def exchange_curve(
     mean = np.broadcast_to(gone.reshape(-1), flat.shape)
     order = np.broadcast_to(importance, windows.shape).reshape(flat.shape).argsort(axis=1)[:, ::-1]
     start, other = (mean, flat) if insert else (flat, mean)
-    whole = reconstruct(model, windows)
+    whole = rebuild_windows(model, windows)
     distances = []
     for step in range(1, n_step + 1):
         chosen = order[:, : int(flat.shape[1] * 0.5 * step / n_step)]
         changed = start.copy()
         np.put_along_axis(changed, chosen, np.take_along_axis(other, chosen, axis=1), axis=1)
-        moved = reconstruct(model, changed.reshape(windows.shape))
+        moved = rebuild_windows(model, changed.reshape(windows.shape))
         distances.append(float(np.square(moved - whole).mean()))
     return np.array(distances)
 
@@ -156,7 +155,7 @@ def exchange_curves(
     orders = exchange_orders(windows, windows)
     del orders["map"]
     for name in AUDITED:
-        maps = explain(model, windows, target, attribution=name, baseline=baseline)
+        maps = attribute(model, windows, target, attribution=name, baseline=baseline)
         orders[name] = np.abs(maps)
     curves = {
         name: exchange_curve(model, windows, order, baseline=baseline, insert=insert)
@@ -181,9 +180,9 @@ def audit_map(
     """
     how = {"attribution": attribution, "baseline": baseline}
     gains = equal_gains(windows)
-    maps = explain(model, windows, target, **how)
+    maps = attribute(model, windows, target, **how)
     equal_how = how | {"baseline": baseline * gains}
-    equal_maps = explain(model, windows * gains, target, **equal_how)
+    equal_maps = attribute(model, windows * gains, target, **equal_how)
     randomised = randomisation_test(model, windows, target, **how)
     permuted = permuted_leads(model, windows, target, **how)
     numbers = {f"randomised down to {name}": value for name, value in randomised.items()}
@@ -256,7 +255,7 @@ def audit_vae(
 
 
 def audit_maps(
-    group: GroupVae, beats: WindowSet, *, n_beat: int = 24, n_case: int = 100, seed: int = 0
+    group: GroupVae, beats: BeatWindows, *, n_beat: int = 24, n_case: int = 100, seed: int = 0
 ) -> pd.DataFrame:
     """Return all checks of what a group's VAE looks at: see `audit_vae`.
 
@@ -281,3 +280,66 @@ def audit_maps(
     baseline = group.linear.mean.reshape(windows.shape[1:])
     how = {"baseline": baseline, "n_case": n_case, "seed": seed}
     return audit_vae(group.model, windows[chosen], targets, masks, **how)
+
+
+# What a number must be for a map to pass: (≥ or ≤, limit).
+RULES: dict[str, tuple[str, float]] = {
+    "randomised down to first": ("≤", 0.5),
+    "permuted leads, follows_lead": ("≥", 0.7),
+    "permuted leads, stays_in_row": ("≤", 0.7),
+    "lead amplitude": ("≤", 0.7),
+    "deletion against random": ("≥", 1.0),
+    "deletion against amplitude": ("≥", 1.0),
+    "insertion against random": ("≥", 1.0),
+    "insertion against amplitude": ("≥", 1.0),
+    "points at a bump": ("≥", 0.9),
+    "points at a wave": ("≥", 0.9),
+    "agrees with reconstruction": ("≥", 0.5),
+}
+
+
+def ranking_agreement(summary: pd.DataFrame, usefulness: pd.Series) -> pd.DataFrame:
+    """Return rows of the audit: rank correlation of lead shares with an independent ranking."""
+    rows = []
+    leads = summary[summary["axis"] == "lead"]
+    for key, group in leads.groupby(PAIR, sort=False):
+        shares = group.set_index("name")["share"].reindex(LEADS)
+        rows.append(("agrees with reconstruction", *key, rank_alike(shares, usefulness)))
+    return pd.DataFrame(rows, columns=["test", *PAIR, "number"])
+
+
+def judge_audit(audit: pd.DataFrame) -> pd.DataFrame:
+    """Return the verdict of each audit test and attribution over the declared targets.
+
+    Columns: the rule, `lowest` and `highest` number over targets (each the mean over fits),
+    `best` (the target that does best), `passed` of `targets`, and the `verdict`.
+    """
+    tests: dict[str, Callable] = {"≥": np.greater_equal, "≤": np.less_equal}
+    rows = []
+    for test, (side, limit) in RULES.items():
+        found = audit[audit["test"] == test]
+        for attribution, group in found.groupby("attribution", sort=False):
+            numbers = group.groupby("target", sort=False)["number"].mean()
+            passed = int(tests[side](numbers, limit).sum())
+            best = numbers.idxmax() if side == "≥" else numbers.idxmin()
+            verdict = {0: "fails", len(numbers): "passes"}.get(passed, "depends on the target")
+            row = (test, attribution, f"{side}\u00a0{limit:g}", numbers.min(), numbers.max(), best)
+            rows.append((*row, passed, len(numbers), verdict))
+    columns = ["test", "attribution", "rule", "lowest", "highest", "best", "passed", "targets"]
+    return pd.DataFrame(rows, columns=[*columns, "verdict"])
+
+
+def rank_tests(audit: pd.DataFrame, lead: str) -> pd.DataFrame:
+    """Return the mean rank of a lead (or `near`: V2-V4) for each form, target and attribution.
+
+    Parameters
+    ----------
+    audit
+        Rows of `audit.audit_vae`, several fits together.
+    lead
+        `near` or `aVL`.
+    """
+    names = {f"rank of {lead}, {form}": form for form in ("plain", "equal amplitude")}
+    found = audit[audit["test"].isin(names)].assign(form=audit["test"].map(names))
+    keys = [key for key in ("scaling", "form") if key in found] + PAIR
+    return found.groupby(keys, sort=False)["number"].mean().rename("rank").reset_index()

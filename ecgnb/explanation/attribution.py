@@ -12,16 +12,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ecgnb.explanation.shares import TARGETS
+from ecgnb.explanation.vae import Vae, elbo_terms
 from ecgnb.leads import LEADS
-from ecgnb.vae import Vae, elbo_terms
 
 with warnings.catch_warnings():  # captum asks for notebook widgets, which nothing here needs
     warnings.filterwarnings("ignore", message="IProgress not found")
     from captum.attr import IntegratedGradients, LayerGradCam
 
 Target = Callable[[Vae, Tensor], Tensor]
-TARGETS = ("latent_norm", "top_latent", "negative_elbo", "error_V2", "error_T")
-ATTRIBUTIONS = ("Grad-CAM", "Grad-CAM rectified", "integrated gradients")
 
 
 def latent_norm(model: Vae, windows: Tensor) -> Tensor:
@@ -122,7 +121,7 @@ def integrated_gradients(
     return maps.detach().numpy().astype(np.float32)
 
 
-def explain(
+def attribute(
     model: Vae,
     windows: np.ndarray,
     target: Target,

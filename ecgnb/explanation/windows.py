@@ -15,9 +15,13 @@ from ecgnb.signals.beats import align_beats, find_peaks
 from ecgnb.signals.filters import clean
 
 SAMPLING_RATE = 250.0
-N_TIME = 256
+
+N_BEAT_TIME = 256
+
 BEFORE = 96
+
 _N_LEAD = len(LEADS)
+
 _QRS = (BEFORE - 12, BEFORE + 12)  # 48 ms either side of the R peak
 
 
@@ -29,14 +33,14 @@ def beat_windows(record: Record, *, n_most: int = 40) -> np.ndarray:
     """
     signals = clean(record.signals, record.sampling_rate, to_rate=SAMPLING_RATE)
     peaks = find_peaks(signals, SAMPLING_RATE)
-    windows = align_beats(signals, peaks, before=BEFORE, after=N_TIME - BEFORE)
+    windows = align_beats(signals, peaks, before=BEFORE, after=N_BEAT_TIME - BEFORE)
     if len(windows) > n_most:
         windows = windows[np.linspace(0, len(windows) - 1, n_most).astype(int)]
     return windows.astype(np.float32)
 
 
 @dataclass(frozen=True)
-class WindowSet:
+class BeatWindows:
     """Windows `(window, lead, time)` in mV with the patient of each."""
 
     windows: np.ndarray
@@ -52,15 +56,15 @@ class WindowSet:
         return len(np.unique(self.patients))
 
 
-def collect_windows(records: Sequence[Record], *, n_most: int = 40) -> WindowSet:
+def collect_windows(records: Sequence[Record], *, n_most: int = 40) -> BeatWindows:
     """Return the beat windows of several records."""
     pieces = [beat_windows(record, n_most=n_most) for record in records]
     patients = [
         np.repeat(record.patient or record.name, len(piece))
         for record, piece in zip(records, pieces, strict=True)
     ]
-    empty = np.zeros((0, _N_LEAD, N_TIME), dtype=np.float32)
-    return WindowSet(np.concatenate([empty, *pieces]), np.concatenate([[], *patients]))
+    empty = np.zeros((0, _N_LEAD, N_BEAT_TIME), dtype=np.float32)
+    return BeatWindows(np.concatenate([empty, *pieces]), np.concatenate([[], *patients]))
 
 
 def lead_factor(windows: np.ndarray) -> np.ndarray:
@@ -103,7 +107,7 @@ def vary_windows(
 
 def _sections() -> np.ndarray:
     """Return weights `(section, time)` of before, within and after the QRS complex; sum 1."""
-    times = np.arange(N_TIME)
+    times = np.arange(N_BEAT_TIME)
     first, last = (1 / (1 + np.exp(-(times - edge) / 4)) for edge in _QRS)
     return np.stack([1 - first, first * (1 - last), first * last])
 
@@ -113,7 +117,7 @@ def _at_speeds(windows: np.ndarray, speeds: np.ndarray) -> np.ndarray:
     pace = speeds @ _sections()
     places = np.cumsum(pace, axis=1)
     places = BEFORE + places - places[:, BEFORE : BEFORE + 1]
-    places = np.clip(places, 0, N_TIME - 1.001)
+    places = np.clip(places, 0, N_BEAT_TIME - 1.001)
     left = places.astype(int)[:, None]
     share = places[:, None] - left
     before, after = (np.take_along_axis(windows, left + step, axis=2) for step in (0, 1))

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from ecgnb.intervals import bootstrap_mean, permutation_p
+from ecgnb.explanation.windows import BEFORE, SAMPLING_RATE
+from ecgnb.intervals import bootstrap_mean
 from ecgnb.leads import LEADS
-from ecgnb.records.labels import HEALTHY
+from ecgnb.paper import NEAR
 from ecgnb.signals.beats import WAVES, wave_masks
-from ecgnb.windows import BEFORE, SAMPLING_RATE
 
 AXES = {"lead": LEADS, "wave": WAVES}
 
@@ -103,72 +102,53 @@ def widen(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def compare_groups(
-    group: pd.DataFrame, other: pd.DataFrame, *, n_bootstrap: int = 2000
-) -> pd.DataFrame:
-    """Return the differences of mean shares of two groups, with intervals and probabilities.
+TARGETS = ("latent_norm", "top_latent", "negative_elbo", "error_V2", "error_T")
 
-    A target and attribution without shares for every patient (a map that is zero) is left out.
+ATTRIBUTIONS = ("Grad-CAM", "Grad-CAM rectified", "integrated gradients")
 
-    Parameters
-    ----------
-    group, other
-        From `widen`.
-    """
-    known = [table.dropna(axis=1).columns for table in (group, other)]
-    columns = known[0].intersection(known[1], sort=False)
-    first, second = group[columns].to_numpy(), other[columns].to_numpy()
-    generator = np.random.default_rng(0)
-    draws = [
-        part[generator.integers(len(part), size=(n_bootstrap, len(part)))].mean(axis=1)
-        for part in (first, second)
-    ]
-    low, high = np.quantile(draws[0] - draws[1], [0.025, 0.975], axis=0)
-    table = columns.to_frame(index=False)
-    return table.assign(
-        difference=first.mean(axis=0) - second.mean(axis=0),
-        low=low,
-        high=high,
-        p=permutation_p(first, second),
-        n_patient=len(first),
-        n_other=len(second),
-    )
+LAYERS = ("to_latent", "encode_linear", "hidden", "second", "first")
+
+PAIR = ["target", "attribution"]
 
 
-def correct(table: pd.DataFrame, *, level: float = 0.05) -> pd.DataFrame:
-    """Return comparisons with `p_corrected` for their number, `survives` and `agrees`.
+def densest_waves(summary: pd.DataFrame, *, density: str = "per_ms") -> pd.DataFrame:
+    """Return for each condition, target and attribution the two waves of largest density.
 
-    Benjamini and Hochberg (1995), over all rows of one target and attribution. A difference
-    `agrees` where it survives with the same sign under every target and attribution.
-    """
-    table = table.copy()
-    for _, rows in table.groupby(["target", "attribution"]).groups.items():
-        table.loc[rows, "p_corrected"] = stats.false_discovery_control(table.loc[rows, "p"])
-    table["survives"] = table["p_corrected"] < level
-    table["sign"] = np.sign(table["difference"]) * table["survives"]
-    together = table.groupby(["condition", "axis", "name"])["sign"]
-    table["agrees"] = together.transform("sum").abs() == together.transform("count")
-    return table.drop(columns="sign")
-
-
-def compare_with_healthy(table: pd.DataFrame, *, n_bootstrap: int = 2000) -> pd.DataFrame:
-    """Return `compare_groups` of each condition with healthy controls, corrected.
-
-    Conditions with fewer than three patients are left out.
+    `qrs_t` says whether they are the QRS complex and the T wave.
 
     Parameters
     ----------
-    table
-        Rows of `share_rows` with the columns `condition`, `patient`, `target`, `attribution`.
+    summary
+        From `shares.summarise_shares`.
+    density
+        `per_ms` or `per_mv`.
     """
-    wide = {name: widen(rows) for name, rows in table.groupby("condition", sort=False)}
-    healthy = wide[HEALTHY]
-    found = [
-        compare_groups(group, healthy, n_bootstrap=n_bootstrap).assign(condition=name)
-        for name, group in wide.items()
-        if name != HEALTHY and min(len(group), len(healthy)) >= N_LEAST
-    ]
-    columns = [*KEYS, "difference", "low", "high", "p", "n_patient", "n_other"]
-    if not found:
-        return pd.DataFrame(columns=[*columns, "p_corrected", "survives", "agrees"])
-    return correct(pd.concat(found, ignore_index=True)[columns])
+    rows = []
+    waves = summary[summary["axis"] == "wave"]
+    for key, group in waves.groupby(["condition", *PAIR], sort=False):
+        first, second = group.sort_values(density, ascending=False)["name"].iloc[:2]
+        rows.append(
+            (*key, first, second, {first, second} == {"QRS", "T"}, group["n_patient"].max())
+        )
+    columns = ["condition", *PAIR, "first", "second", "qrs_t", "n_patient"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def lead_ranks_of(shares: pd.DataFrame, *, n_bootstrap: int = 2000) -> pd.DataFrame:
+    """Return the mean rank of V2-V4 and of aVL for each target and attribution, over patients.
+
+    Rank 1 is the largest share of 12. Columns `near`, `near_low`, `near_high`, `avl`, `avl_low`,
+    `avl_high`, `n_patient`.
+    """
+    rows = []
+    leads = shares[shares["axis"] == "lead"]
+    for key, group in leads.groupby(PAIR, sort=False):
+        wide = group.pivot_table(index="patient", columns="name", values="share")
+        ranks = wide.rank(axis=1, ascending=False)
+        row = dict(zip(PAIR, key, strict=True))
+        for name, values in (("near", ranks[list(NEAR)].mean(axis=1)), ("avl", ranks["aVL"])):
+            found = bootstrap_mean(values.to_numpy(), n_bootstrap=n_bootstrap)
+            row |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+            row["n_patient"] = found.n
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,0 +1,1 @@
+"""Notebooks and recorded tables become the site and its verdicts."""

@@ -1,0 +1,1 @@
+"""What the VAE of a condition looks at, and whether to believe it."""
