@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 
 from ecgnb.reconstruction.methods import CLOSED_FORMS, METHODS
-from ecgnb.runs import run_reconstruction
 from ecgnb.simulation.cohort import write_cohort
+from ecgnb.studies.reconstruction import run_reconstruction
 
 PATH = Path(__file__).parents[1] / "ecgnb" / "data" / "costs.csv"
 DURATIONS_S, NETWORK_DURATIONS_S, N_RECORD = (10.0, 20.0, 60.0, 120.0), (20.0, 120.0), 4

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from unet import Unet
 
 from ecgnb.reconstruction.cnn import N_TIME, StackedCnn, matched_width
-from ecgnb.runner import one_thread
+from ecgnb.studies.runner import one_thread
 
 
 class Wide(nn.Module):

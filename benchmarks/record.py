@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from ecgnb.ceiling import hard_records, run_ceiling
-from ecgnb.expectation import run_expectation
-from ecgnb.inventory import run_frank, run_placement
-from ecgnb.multiverse import run_multiverse
-from ecgnb.population import run_population
 from ecgnb.records.databases import data_folder
-from ecgnb.runs import run_heads
+from ecgnb.studies.ceiling import hard_records, run_ceiling
+from ecgnb.studies.expectation import run_expectation
+from ecgnb.studies.inventory import run_frank, run_placement
+from ecgnb.studies.multiverse import run_multiverse
+from ecgnb.studies.population import run_population
+from ecgnb.studies.reconstruction import run_heads
 
 ROOT = Path(__file__).parents[1]
 RESULTS, WORK = ROOT / "results", ROOT / "artifacts" / "recorded"

@@ -15,9 +15,9 @@ from pathlib import Path
 import pandas as pd
 import psutil
 
-from ecgnb.costs import forecast
 from ecgnb.records.databases import find_records
 from ecgnb.simulation.cohort import write_cohort
+from ecgnb.studies.costs import forecast
 
 PATH = Path(__file__).parents[1] / "results" / "scale.csv"
 PROGRAM = [sys.executable, "-c", "from ecgnb.cli import main; main()", "run", "reconstruction"]

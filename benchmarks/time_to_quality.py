@@ -21,8 +21,8 @@ from unet import Unet
 
 from ecgnb.leads import LEADS
 from ecgnb.reconstruction import corrector
-from ecgnb.runner import one_thread
 from ecgnb.signals.preparation import Prepared, make_windows
+from ecgnb.studies.runner import one_thread
 
 GIVEN = LEADS.index("II")
 SEEDS = (0, 1, 2)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ecgnb.runner import one_thread
+from ecgnb.studies.runner import one_thread
 
 _PROBE_SIZE = 1024
 _LEAST_PROBE = 0.7

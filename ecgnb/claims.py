@@ -8,13 +8,14 @@ from functools import cached_property, partial
 import numpy as np
 import pandas as pd
 
-from ecgnb import survival, symptoms
+from ecgnb import survival
 from ecgnb.explanation import comparisons
 from ecgnb.explanation.comparisons import compare_with_healthy
 from ecgnb.files import MissingArtifactError
 from ecgnb.reconstruction.scores import compare_methods, summarise
 from ecgnb.records.labels import HEALTHY
 from ecgnb.report import CHAPTERS, Chapter
+from ecgnb.studies import symptoms
 
 VERDICTS = ("holds", "holds in part", "does not hold", "cannot be told")
 REAL = "60 real records of twadb, recorded run"

@@ -39,10 +39,10 @@ def reconstruction(
 
     Example: ecgnb run reconstruction --data mirror --out table.csv.gz --jobs 2
     """
-    from ecgnb.costs import forecast, read_durations
     from ecgnb.reconstruction.methods import METHODS
     from ecgnb.records.databases import record_paths
-    from ecgnb.runs import run_reconstruction
+    from ecgnb.studies.costs import forecast, read_durations
+    from ecgnb.studies.reconstruction import run_reconstruction
 
     chosen = _methods(methods)
     _refuse_unknown(chosen, METHODS)
@@ -106,7 +106,7 @@ def multiverse(
 
     Example: ecgnb run multiverse --data mirror --out m.csv --records twa06
     """
-    from ecgnb.multiverse import run_multiverse
+    from ecgnb.studies.multiverse import run_multiverse
 
     done = run_multiverse(data, out, records=names_in(records), jobs=jobs)
     chosen = ["model", "band", "scaling", "split", "window_s"]
@@ -120,8 +120,8 @@ def population(data: Data, out: Out, jobs: Jobs = 1, as_json: AsJson = False) ->
 
     Example: ecgnb run population --data mirror --out population.csv.gz
     """
-    from ecgnb.population import run_population
     from ecgnb.reconstruction.scores import summarise
+    from ecgnb.studies.population import run_population
 
     shown = ["method", "n_record", "r_mean", "r_low", "r_high", "r_lowest", "mse_mean"]
     done = run_population(data, out, jobs=jobs)
@@ -141,7 +141,7 @@ def heads(
 
     Example: ecgnb run heads --data mirror --out heads.csv.gz --jobs 2
     """
-    from ecgnb.runs import HEAD_RECORDS, run_heads
+    from ecgnb.studies.reconstruction import HEAD_RECORDS, run_heads
 
     names = names_in(records) or HEAD_RECORDS
     done = run_heads(data, out, records=names, n_seed=seeds, jobs=jobs)
@@ -165,7 +165,7 @@ def ceiling(
     """
     import pandas as pd
 
-    from ecgnb.ceiling import hard_records, run_ceiling
+    from ecgnb.studies.ceiling import hard_records, run_ceiling
 
     hard = hard_records(pd.read_csv(scores)) if scores else ()
     names = names_in(records) or None
@@ -188,8 +188,8 @@ def expectation(
 
     Example: ecgnb run expectation --data mirror --out expectation.csv --methods neighbours
     """
-    from ecgnb.expectation import run_expectation, summarise_expectation
     from ecgnb.reconstruction.personal import FITS
+    from ecgnb.studies.expectation import run_expectation, summarise_expectation
 
     chosen, names = names_in(methods), names_in(records) or None
     _refuse_unknown(chosen, FITS)
@@ -204,7 +204,7 @@ def placement(data: Both, out: Out, jobs: Jobs = 1, as_json: AsJson = False) -> 
 
     Example: ecgnb run placement --data mirror --out placement.csv
     """
-    from ecgnb.inventory import run_placement
+    from ecgnb.studies.inventory import run_placement
 
     done = run_placement(data, out, jobs=jobs)
     _report(out, {"misplacements": done.table}, done.failed, as_json=as_json)
@@ -216,7 +216,7 @@ def frank(data: Data, out: Out, jobs: Jobs = 1, as_json: AsJson = False) -> None
 
     Example: ecgnb run frank --data mirror --out out/frank.csv
     """
-    from ecgnb.inventory import run_frank
+    from ecgnb.studies.inventory import run_frank
 
     done = run_frank(data, out, jobs=jobs)
     means = done.table.groupby(["method", "lead"], as_index=False)[["r", "rmse_mv"]].mean()
@@ -234,7 +234,7 @@ def describe(
 
     Example: ecgnb run describe --data mirror --out results
     """
-    from ecgnb.inventory import run_description
+    from ecgnb.studies.inventory import run_description
 
     done = run_description(data, out, jobs=jobs)
     paths = [out / f"{name}.csv" for name in done.tables]
@@ -256,7 +256,7 @@ def conditions(
 
     Example: ecgnb run conditions --data mirror --out out/conditions --jobs 2
     """
-    from ecgnb.conditions_run import run_conditions
+    from ecgnb.studies.conditions import run_conditions
 
     done = run_conditions(data, out, n_step=steps, jobs=jobs, scheduler=scheduler)
     groups = done.tables["groups"]

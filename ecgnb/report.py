@@ -16,10 +16,10 @@ from ecgnb.intervals import Estimate
 from ecgnb.profiles import PROFILES, Profile
 from ecgnb.records.databases import data_folder, find_records, load_database, take_in_turn
 from ecgnb.records.record import Record
-from ecgnb.runner import one_thread
 from ecgnb.signals.preparation import Prepared
 from ecgnb.signals.prepared_files import prepare_file
 from ecgnb.simulation.cohort import write_cohort
+from ecgnb.studies.runner import one_thread
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = (

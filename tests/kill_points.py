@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from ecgnb import files
-from ecgnb.runs import run_reconstruction
+from ecgnb.studies.reconstruction import run_reconstruction
 
 METHODS, RECORDS = ("mean", "least_squares"), ["twa01"]
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from ecgnb.ceiling import DESCRIBED, beyond_training, describe_ceiling, predict_from_others
 from ecgnb.leads import LEADS, derive_leads
 from ecgnb.signals.preparation import Prepared, PreprocessingOptions, RecordLabels, Scaling
+from ecgnb.studies.ceiling import DESCRIBED, beyond_training, describe_ceiling, predict_from_others
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from ecgnb import multiverse
 from ecgnb.claims import CLAIMS, verdict
 from ecgnb.cli import app
 from ecgnb.leads import LEADS
@@ -23,6 +22,7 @@ from ecgnb.records.databases import find_records, load_database
 from ecgnb.records.labels import condition_of
 from ecgnb.records.wfdb_files import read_record, write_record
 from ecgnb.simulation.cohort import write_cohort
+from ecgnb.studies import multiverse
 
 runner = CliRunner()
 

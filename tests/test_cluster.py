@@ -15,10 +15,10 @@ import pandas as pd
 import pytest
 from disturbed import METHODS, ended, finish, start, wait_for_tasks
 
-from ecgnb import runner
 from ecgnb.reconstruction.methods import CLOSED_FORMS
-from ecgnb.runner import ClusterError
 from ecgnb.simulation.cohort import write_cohort
+from ecgnb.studies import runner
+from ecgnb.studies.runner import ClusterError
 
 pytest.importorskip("distributed")
 DASK = [sys.executable, "-m", "dask"]

@@ -6,13 +6,13 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from ecgnb import condition_folds, conditions_run, symptoms
 from ecgnb.cli import app
 from ecgnb.explanation import groups
 from ecgnb.files import is_whole
 from ecgnb.records.databases import find_records
 from ecgnb.simulation.cohort import write_cohort
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
+from ecgnb.studies import conditions, symptoms
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def cohort(tmp_path_factory):
 @pytest.fixture(scope="module", autouse=True)
 def few_folds():
     """Fit two conditions in one fold each, with few beats, and audit with few cases."""
-    real = condition_folds.plan_folds
+    real = conditions.plan_folds
 
     def plan(patients, *, seed=0):
         wanted = ("healthy control", "hypertrophy")
@@ -32,23 +32,23 @@ def few_folds():
         return [fold for fold in folds if fold.number == 0 and fold.scaling == "lead"]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conditions_run, "plan_folds", plan)
+        patch.setattr(conditions, "plan_folds", plan)
         patch.setattr(groups, "_N_SEEN", 40)
-        patch.setattr(condition_folds, "_N_CASE", 4)
-        patch.setattr(condition_folds, "_N_EXPLAINED", 3)
-        patch.setattr(condition_folds, "_N_AUDITED", 4)
+        patch.setattr(conditions, "_N_CASE", 4)
+        patch.setattr(conditions, "_N_EXPLAINED", 3)
+        patch.setattr(conditions, "_N_AUDITED", 4)
         yield
 
 
 @pytest.fixture(scope="module")
 def finished(cohort, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
-    return out, conditions_run.run_conditions(cohort, out, n_step=4, progress=False).tables
+    return out, conditions.run_conditions(cohort, out, n_step=4, progress=False).tables
 
 
 def test_a_run_writes_every_table_and_a_manifest(cohort, finished):
     out, tables = finished
-    assert set(tables) == {"groups", *condition_folds.KINDS, "symptoms"}
+    assert set(tables) == {"groups", *conditions.KINDS, "symptoms"}
     manifest = json.loads((out / "conditions_manifest.json").read_text())
     assert manifest["n_fit"] == len(tables["fits"]) == 2
     assert len(manifest["records"]) == len(find_records(cohort, "ptbdb"))
@@ -77,11 +77,11 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_tables(cohort, finish
     (damaged,) = store.glob("hypertrophy--all--lead--0--*.scores.csv")
     damaged.write_bytes(damaged.read_bytes()[:-40])
     fitted = []
-    real = condition_folds.fold_tables
+    real = conditions.fold_tables
     monkeypatch.setattr(
-        conditions_run, "fold_tables", lambda fold, *rest: fitted.append(fold) or real(fold, *rest)
+        conditions, "fold_tables", lambda fold, *rest: fitted.append(fold) or real(fold, *rest)
     )
-    again = conditions_run.run_conditions(cohort, out, n_step=4, progress=False)
+    again = conditions.run_conditions(cohort, out, n_step=4, progress=False)
     assert [fold.condition for fold in fitted] == ["hypertrophy"]
     assert (out / "conditions_scores.csv.gz").read_bytes() == scores
     pd.testing.assert_frame_equal(again.tables["shares"], tables["shares"])
@@ -91,10 +91,10 @@ def test_a_fit_that_fails_is_told_and_the_others_finish(cohort, finished, tmp_pa
     def broken(fold, *rest):
         if fold.condition == "hypertrophy":
             raise ValueError("deliberately broken")
-        return {kind: finished[1][kind].head(1) for kind in condition_folds.KINDS}
+        return {kind: finished[1][kind].head(1) for kind in conditions.KINDS}
 
-    monkeypatch.setattr(conditions_run, "fold_tables", broken)
-    done = conditions_run.run_conditions(cohort, tmp_path, n_step=2, progress=False)
+    monkeypatch.setattr(conditions, "fold_tables", broken)
+    done = conditions.run_conditions(cohort, tmp_path, n_step=2, progress=False)
     assert done.failed == ("hypertrophy--all--lead--0: ValueError: deliberately broken",)
     assert set(done.tables["fits"]["trained_on"]) == {"healthy control"}
 
@@ -107,7 +107,7 @@ def test_every_condition_is_listed_with_its_number_of_patients(finished):
 
 
 def test_a_vae_never_explains_or_scores_a_patient_it_has_seen(cohort):
-    folds = condition_folds.plan_folds({"healthy control": list("abcdefghijk")})
+    folds = conditions.plan_folds({"healthy control": list("abcdefghijk")})
     for fold in folds:
         assert not set(fold.test) & {*fold.train, *fold.validation}
         assert not set(fold.train) & set(fold.validation)
@@ -116,18 +116,18 @@ def test_a_vae_never_explains_or_scores_a_patient_it_has_seen(cohort):
 
 
 def test_a_condition_with_two_patients_is_not_fitted():
-    assert condition_folds.plan_folds({"myocarditis": ["a", "b"]}) == []
+    assert conditions.plan_folds({"myocarditis": ["a", "b"]}) == []
 
 
 def test_healthy_people_are_also_drawn_to_the_number_of_each_other_condition():
     patients = {"healthy control": list("abcdefghijk"), "hypertrophy": list("xyz")}
-    drawn = [fold for fold in condition_folds.plan_folds(patients) if "drawn" in fold.draw]
+    drawn = [fold for fold in conditions.plan_folds(patients) if "drawn" in fold.draw]
     assert {len({*f.train, *f.validation, *f.test}) for f in drawn} == {3}
 
 
 def test_a_folder_without_ptbdb_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no usable record"):
-        conditions_run.run_conditions(tmp_path, tmp_path / "out", progress=False)
+        conditions.run_conditions(tmp_path, tmp_path / "out", progress=False)
 
 
 def labelled(name, condition, duration_s):

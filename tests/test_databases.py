@@ -40,10 +40,10 @@ from ecgnb.records.labels import (
 )
 from ecgnb.records.record import Record
 from ecgnb.records.wfdb_files import read_header, read_signals, write_record
-from ecgnb.runs import run_reconstruction
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
 from ecgnb.signals.filters import filter_signals
 from ecgnb.simulation.cohort import write_cohort
+from ecgnb.studies.reconstruction import run_reconstruction
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from conftest import real_data
 from matplotlib.figure import Figure
 
 from ecgnb import recording_plots
-from ecgnb.inventory import run_description
 from ecgnb.leads import derive_leads
 from ecgnb.records.databases import load_database
 from ecgnb.records.labels import TWADB_FROM_PTBDB
@@ -34,6 +33,7 @@ from ecgnb.signals.filters import resample_signals
 from ecgnb.signals.preparation import prepare_record
 from ecgnb.simulation.cohort import write_cohort
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
+from ecgnb.studies.inventory import run_description
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecgnb import survival, symptoms
+from ecgnb import survival
 from ecgnb.explanation import comparisons, group_scores, shares
 from ecgnb.explanation.audit import judge_audit, ranking_agreement
 from ecgnb.explanation.shares import TARGETS
 from ecgnb.leads import LEADS
 from ecgnb.signals.beats import WAVES
+from ecgnb.studies import symptoms
 
 METHODS = ("Grad-CAM", "integrated gradients")
 HEALTHY = "healthy control"

@@ -13,8 +13,8 @@ import psutil
 import pytest
 from disturbed import ended, finish, start, wait_for_tasks
 
-from ecgnb.runner import locked
 from ecgnb.simulation.cohort import write_cohort
+from ecgnb.studies.runner import locked
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ecgnb.leaks import band_scores, filter_leak, one_tap_prediction, scaling_leak, window_leak
 from ecgnb.signals.preparation import prepare_record
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
+from ecgnb.studies.leaks import (
+    band_scores,
+    filter_leak,
+    one_tap_prediction,
+    scaling_leak,
+    window_leak,
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from ecgnb.multiverse import Member, cut_windows, family, run_member, run_multiverse
 from ecgnb.signals.preparation import prepare_record
 from ecgnb.simulation.cohort import plan_cohort, write_cohort
+from ecgnb.studies.multiverse import Member, cut_windows, family, run_member, run_multiverse
 
 
 @pytest.fixture(scope="module")

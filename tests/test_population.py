@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from ecgnb import population
-from ecgnb.inventory import score_frank
 from ecgnb.reconstruction.linear import fit_least_squares, solve_ridge
 from ecgnb.signals.preparation import prepare_record
 from ecgnb.simulation.cohort import plan_cohort
+from ecgnb.studies import population
+from ecgnb.studies.inventory import score_frank
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from conftest import DATA
 
-from ecgnb.multiverse import CHOICES, family
 from ecgnb.reconstruction.methods import CLOSED_FORMS, predict_test, score_method
 from ecgnb.reconstruction.scores import compare_by_origin, compare_methods, summarise
 from ecgnb.records.databases import find_records, load_record
 from ecgnb.signals.preparation import PreprocessingOptions, prepare_record
+from ecgnb.studies.multiverse import CHOICES, family
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"

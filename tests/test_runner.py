@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from ecgnb import runs
 from ecgnb.cli import app
-from ecgnb.plan import Source, key_of
 from ecgnb.records.wfdb_files import read_record, write_record
 from ecgnb.signals.preparation import PreprocessingOptions
 from ecgnb.simulation.cohort import write_cohort
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
+from ecgnb.studies import reconstruction
+from ecgnb.studies.plan import Source, key_of
 
 ROOT = Path(__file__).resolve().parents[1]
 CASES = ROOT.parent / "shared" / "cases"
@@ -55,7 +55,7 @@ def scores_of(data, out, *, methods="mean,average_beat"):
 
 @pytest.fixture
 def one_member(monkeypatch):
-    from ecgnb import multiverse
+    from ecgnb.studies import multiverse
 
     monkeypatch.setattr(multiverse, "family", lambda: [multiverse.Member("line")])
 
@@ -167,10 +167,10 @@ def test_a_record_whose_name_is_a_number_keeps_it(tmp_path):
 )
 def test_other_options_with_the_same_out_are_computed_anew_and_named(changed, two, tmp_path):
     out, how = tmp_path / "t.csv", {"methods": ("least_squares",), "progress": False}
-    runs.run_reconstruction(two, out, **how)
+    reconstruction.run_reconstruction(two, out, **how)
     before = pd.read_csv(out)
-    runs.run_reconstruction(two, out, **how, **changed)
-    runs.run_reconstruction(two, tmp_path / "fresh.csv", **how, **changed)
+    reconstruction.run_reconstruction(two, out, **how, **changed)
+    reconstruction.run_reconstruction(two, tmp_path / "fresh.csv", **how, **changed)
     assert out.read_bytes() == (tmp_path / "fresh.csv").read_bytes()
     after, manifest = pd.read_csv(out), json.loads((tmp_path / "t_manifest.json").read_text())
     assert manifest["seeds"] == [int(after["seed"].iloc[0])]

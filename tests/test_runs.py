@@ -9,11 +9,12 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from ecgnb import files, runs
+from ecgnb import files
 from ecgnb.files import is_whole, read_table, write_table
 from ecgnb.reconstruction.methods import METHODS
 from ecgnb.reconstruction.scores import summarise
 from ecgnb.simulation.cohort import write_cohort
+from ecgnb.studies import reconstruction
 
 TWO_METHODS = ("least_squares", "average_beat")
 
@@ -26,7 +27,7 @@ def cohort(tmp_path_factory):
 
 def run(cohort, out, **options):
     settings = {"methods": TWO_METHODS, "progress": False} | options
-    return runs.run_reconstruction(cohort, out, **settings)
+    return reconstruction.run_reconstruction(cohort, out, **settings)
 
 
 def test_the_table_has_a_row_for_each_pair_and_method(cohort, tmp_path):
@@ -81,7 +82,7 @@ def test_an_interrupted_run_ends_with_the_same_bytes(cohort, tmp_path):
 
 def test_a_finished_task_is_not_computed_again(cohort, tmp_path, monkeypatch):
     first = run(cohort, tmp_path / "t.csv").means
-    monkeypatch.setattr(runs, "score_and_time", None)
+    monkeypatch.setattr(reconstruction, "score_and_time", None)
     assert run(cohort, tmp_path / "t.csv").means.equals(first)
 
 

@@ -15,16 +15,21 @@ from scipy.ndimage import maximum_filter1d
 from ecgnb.files import code_digest
 from ecgnb.intervals import correlation
 from ecgnb.leads import INDEPENDENT_LEADS, LEADS
-from ecgnb.plan import EXACT, Source, Task, key_of, list_sources
 from ecgnb.reconstruction.methods import predict_test
-from ecgnb.runner import Outcome, write_study
 from ecgnb.signals.preparation import Prepared, prepare_record
+from ecgnb.studies.plan import EXACT, Source, Task, key_of, list_sources
+from ecgnb.studies.runner import Outcome, write_study
 
 CEILING_REACH_S = 0.04
+
 DESCRIBED = ("I", "II", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
+
 _PENALTY = 1e-6
+
 _BEYOND = 1.5
+
 _AROUND_S = 0.5
+
 _HARD_R = 0.3
 
 

@@ -11,20 +11,24 @@ import pandas as pd
 
 from ecgnb.files import code_digest, file_beside, write_chunks, write_manifest
 from ecgnb.intervals import bootstrap_mean
-from ecgnb.plan import Source, Task, key_of, list_sources
 from ecgnb.reconstruction.methods import METHODS, predict_test, score_and_time
 from ecgnb.reconstruction.scores import SCORES
-from ecgnb.runner import Results, finished, store_of
 from ecgnb.signals.preparation import Prepared, PreprocessingOptions, prepare_record
+from ecgnb.studies.plan import Source, Task, key_of, list_sources
+from ecgnb.studies.runner import Results, finished, store_of
 
 MEAN_COLUMNS = ("record", "origin", "method", "seed", "r", "r_lowest", "mse", "cpu_s", "wall_s")
+
 METHOD_COLUMNS = ("method", "n_record", "r_mean", "r_low", "r_high", "r_lowest", "mse_mean")
-HEADS = ("cnn_1d", "cnn_2d", "cnn_2d_separable")
+
+HEAD_METHODS = ("cnn_1d", "cnn_2d", "cnn_2d_separable")
+
 # Chosen before anything was fitted: four of each origin.
 HEAD_RECORDS = (
     "twa06", "twa28", "twa52", "twa78", "twa11", "twa38", "twa48", "twa66", "twa12", "twa24",
     "twa44", "twa58",
 )  # fmt: skip
+
 _CODE = (__name__, "ecgnb.networks", "ecgnb.best")  # the last two are imported by computed names
 
 Given = tuple[Prepared, np.ndarray]
@@ -114,7 +118,7 @@ def run_heads(
 ) -> RunSummary:
     """Return and write what `run_reconstruction` gives for the paper's three heads and seeds."""
     return run_reconstruction(
-        folder, out, methods=HEADS, records=records, seeds=range(n_seed), jobs=jobs
+        folder, out, methods=HEAD_METHODS, records=records, seeds=range(n_seed), jobs=jobs
     )
 
 

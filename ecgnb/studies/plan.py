@@ -22,7 +22,9 @@ from ecgnb.records.record import Record
 from ecgnb.signals.prepared_files import record_digest
 
 COST = "cost"
+
 EXACT = 17  # digits that give back every bit
+
 _N_PLACE = 3  # folder and file names that labels are taken from
 
 

@@ -33,8 +33,8 @@ from ecgnb.files import (
     write_manifest,
     write_table,
 )
-from ecgnb.plan import COST, Source, Task, plain_options
 from ecgnb.progress import follow
+from ecgnb.studies.plan import COST, Source, Task, plain_options
 
 CONNECT_S, WORKERS_S = 15.0, 120.0
 

@@ -10,15 +10,16 @@ import pandas as pd
 
 from ecgnb.files import code_digest
 from ecgnb.leads import LEADS
-from ecgnb.plan import Source, Task, key_of, list_sources
 from ecgnb.reconstruction.methods import METHODS
 from ecgnb.reconstruction.personal import clean_input, fit_personal, reconstruct
 from ecgnb.reconstruction.scores import score_leads
 from ecgnb.records.record import Record
 from ecgnb.records.wfdb_files import read_record, write_record
-from ecgnb.runner import Outcome, write_study
+from ecgnb.studies.plan import Source, Task, key_of, list_sources
+from ecgnb.studies.runner import Outcome, write_study
 
 RECORDED = ("neighbours", "best")
+
 GAIN = 2000.0
 
 

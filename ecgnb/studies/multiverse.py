@@ -16,12 +16,12 @@ import pandas as pd
 
 from ecgnb.files import code_digest
 from ecgnb.paper import PAPER
-from ecgnb.plan import Source, Task, key_of, list_sources
 from ecgnb.reconstruction.methods import ALL_INPUTS, METHODS
 from ecgnb.reconstruction.scores import score_pairs
-from ecgnb.runner import Outcome, store_of, write_study
 from ecgnb.signals.preparation import Prepared, PreprocessingOptions, make_windows
 from ecgnb.signals.prepared_files import prepare_file
+from ecgnb.studies.plan import Source, Task, key_of, list_sources
+from ecgnb.studies.runner import Outcome, store_of, write_study
 
 LINES, NETWORKS = ("line", "line_through_origin"), ("cnn_1d", "cnn_2d", "cnn_2d_separable")
 
@@ -31,7 +31,7 @@ _METHODS = {"line": "least_squares"}  # the recorded table has another word for 
 
 BANDS = {"0.5-40 Hz": (0.5, 40.0), "unfiltered": (None, None)}
 
-SCALINGS = ("lead", "record", "window")
+FAMILY_SCALINGS = ("lead", "record", "window")
 
 SPLITS = ("time", "shuffled")
 
@@ -66,7 +66,9 @@ class Member:
     window_s: float = 1.024
 
     def __post_init__(self) -> None:
-        allowed = zip(fields(self), (MODELS, BANDS, SCALINGS, SPLITS, WINDOWS_S), strict=True)
+        allowed = zip(
+            fields(self), (MODELS, BANDS, FAMILY_SCALINGS, SPLITS, WINDOWS_S), strict=True
+        )
         for field, values in allowed:
             if getattr(self, field.name) not in values:
                 known = ", ".join(str(value) for value in values)
@@ -89,10 +91,10 @@ def family() -> list[Member]:
     """
     lines = [
         Member(model, band, scaling, split)
-        for model, band, scaling, split in product(LINES, BANDS, SCALINGS, SPLITS)
+        for model, band, scaling, split in product(LINES, BANDS, FAMILY_SCALINGS, SPLITS)
     ]
     changes = [{}, {"band": "unfiltered"}, {"split": "shuffled"}]
-    changes += [{"scaling": scaling} for scaling in SCALINGS[1:]]
+    changes += [{"scaling": scaling} for scaling in FAMILY_SCALINGS[1:]]
     changes += [{"window_s": length} for length in WINDOWS_S[::2]]
     networks = [replace(Member(model), **change) for model in NETWORKS[:2] for change in changes]
     return [*lines, *networks, Member(NETWORKS[2])]

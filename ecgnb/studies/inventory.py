@@ -13,23 +13,24 @@ import pandas as pd
 from ecgnb.files import code_digest, file_beside, write_bytes, write_manifest, write_table
 from ecgnb.intervals import correlation
 from ecgnb.leads import DOWER_INVERSE, INDEPENDENT_LEADS, KORS, frank_from_leads
-from ecgnb.plan import EXACT, Source, Task, key_of, sources_of
 from ecgnb.records.databases import find_records
 from ecgnb.records.labels import TWADB_FROM_PTBDB
 from ecgnb.records.record import Record, RecordError
-from ecgnb.runner import Outcome, finished, store_of, write_study
 from ecgnb.signals.checks import CHECKED_HZ
 from ecgnb.signals.description import describe_record, match_records
 from ecgnb.signals.filters import clean
 from ecgnb.signals.placement import lead_covariance, misplacements, unusual_placement
+from ecgnb.studies.plan import EXACT, Source, Task, key_of, sources_of
+from ecgnb.studies.runner import Outcome, finished, store_of, write_study
 
-DATABASES = ("twadb", "ptbdb")
+INVENTORIED = ("twadb", "ptbdb")
+
 FRANK_COLUMNS = ("record", "patient", "method", "lead", "r", "rmse_mv")
 
 
 def _sources(data: Path | str) -> list[Source]:
     """Return the records of twadb and ptbdb."""
-    found = [one for name in DATABASES for one in sources_of(find_records(data, name), name)]
+    found = [one for name in INVENTORIED for one in sources_of(find_records(data, name), name)]
     if not found:
         raise FileNotFoundError(f"no record of twadb or ptbdb in {data}")
     return found
@@ -89,11 +90,11 @@ def _describe(source: Source) -> dict[str, pd.DataFrame]:
 
 def _match(sources: Sequence[Source]) -> dict[str, pd.DataFrame]:
     """Return what the records of twadb share with those of ptbdb; unreadable ones are left out."""
-    found = {name: [] for name in DATABASES}
+    found = {name: [] for name in INVENTORIED}
     for source in sources:
         with contextlib.suppress(RecordError):
             found[source.database].append(replace(source.read(), name=source.name))
-    table = match_records(*(found[name] for name in DATABASES))
+    table = match_records(*(found[name] for name in INVENTORIED))
     return {"matches": table.sort_values("correlation")}
 
 

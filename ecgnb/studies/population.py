@@ -15,15 +15,16 @@ import pandas as pd
 
 from ecgnb.files import code_digest
 from ecgnb.leads import LEADS
-from ecgnb.plan import EXACT, Source, Task, key_of, list_sources
 from ecgnb.reconstruction.linear import Moments, lag_moments, solve_ridge
 from ecgnb.reconstruction.methods import predict_test
 from ecgnb.reconstruction.scores import score_pairs
 from ecgnb.records.record import RecordError
-from ecgnb.runner import Outcome, write_study
 from ecgnb.signals.preparation import Prepared, PreprocessingOptions, prepare_record
+from ecgnb.studies.plan import EXACT, Source, Task, key_of, list_sources
+from ecgnb.studies.runner import Outcome, write_study
 
 POPULATION_REACHES_S = {"population_line": 0.0, "population_ridge": 0.1}
+
 PairOfParts = tuple[Moments, Moments]
 
 

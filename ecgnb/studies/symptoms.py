@@ -13,7 +13,7 @@ from ecgnb.records.labels import CONDITIONS, HEALTHY
 from ecgnb.records.record import Record
 from ecgnb.signals.preparation import prepare_record
 
-SCORES = ("r", "mse", "rmse_mv", "r2_beyond_average_beat")
+SYMPTOM_SCORES = ("r", "mse", "rmse_mv", "r2_beyond_average_beat")
 
 _SHORTEST_S, _LONGEST_S = 60.0, 115.0
 
@@ -55,7 +55,7 @@ def personal_scores(record: Record, *, n_step: int = _N_STEP, seed: int = 0) -> 
     beat, rows = predictions["average_beat"], []
     for method, predicted in predictions.items():
         pairs = score_pairs(prepared.test, predicted, prepared.scaling, average_beat=beat)
-        means = only_independent(pairs)[list(SCORES)].mean()
+        means = only_independent(pairs)[list(SYMPTOM_SCORES)].mean()
         rows.append({"method": method} | means.to_dict())
     labels = {"record": record.name, "patient": record.patient, "condition": record.condition}
     return pd.DataFrame(rows).assign(**labels, cpu_s=time.process_time() - started)
@@ -70,7 +70,7 @@ def compare_symptoms(table: pd.DataFrame, *, n_bootstrap: int = 2000) -> pd.Data
     rows = []
     for method, group in table.groupby("method", sort=False):
         ill = group["condition"] != HEALTHY
-        for score in SCORES[:2]:
+        for score in SYMPTOM_SCORES[:2]:
             with_, without = group.loc[ill, score].to_numpy(), group.loc[~ill, score].to_numpy()
             rows.append(
                 {"method": method, "score": score}
