@@ -9,7 +9,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from ecgnb.plotting import use_style
+from ecgnb.figures.style import use_style
 from ecgnb.reconstruction.methods import METHODS
 from ecgnb.reconstruction.scores import summarise
 

@@ -152,7 +152,7 @@ def _draw(made: "Record", lead: str, path: Path) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    from ecgnb.personal_plots import plot_reconstruction
+    from ecgnb.figures.ecg import plot_reconstruction
 
     figure, axes = plt.subplots(figsize=(10, 13), layout="constrained")
     plot_reconstruction(axes, made, lead)

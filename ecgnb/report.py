@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
-from ecgnb import files, plotting
+from ecgnb import files
+from ecgnb.figures import style
 from ecgnb.intervals import Estimate
 from ecgnb.profiles import PROFILES, Profile
 from ecgnb.records.databases import data_folder, find_records, load_database, take_in_turn
@@ -65,7 +66,7 @@ def open_chapter(name: str, *, profile: str = "demo", data: str = "") -> "Chapte
     if profile not in PROFILES:
         raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
     one_thread()
-    plotting.use_style()
+    style.use_style()
     sizes, folder = PROFILES[profile], data_folder(data)
     simulated = folder is None
     if simulated:

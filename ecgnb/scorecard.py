@@ -8,8 +8,8 @@ from IPython.display import HTML, display
 from matplotlib.axes import Axes
 
 from ecgnb.claims import CLAIMS, NOT_MEASURED, VERDICTS, OwnRun
+from ecgnb.figures.style import COLOURS
 from ecgnb.files import MissingArtifactError
-from ecgnb.plotting import COLOURS
 from ecgnb.report import Chapter
 
 _MARKS = dict(zip(VERDICTS, ("✓", "◐", "✗", "?"), strict=True))

@@ -11,7 +11,7 @@ import pytest
 from conftest import real_data
 from matplotlib.figure import Figure
 
-from ecgnb import recording_plots
+from ecgnb.figures import recordings
 from ecgnb.leads import derive_leads
 from ecgnb.records.databases import load_database
 from ecgnb.records.labels import TWADB_FROM_PTBDB
@@ -123,7 +123,7 @@ def test_without_a_long_enough_record_nothing_is_matched(healthy):
     ["plot_amplitudes", "plot_t_waves", "plot_intervals", "plot_singular_shares", "plot_powers"],
 )
 def test_a_comparison_has_a_legend_entry_for_each_group_and_labelled_axes(name, table):
-    axes = getattr(recording_plots, name)(Figure().subplots(), {"one": table, "two": table})
+    axes = getattr(recordings, name)(Figure().subplots(), {"one": table, "two": table})
     assert axes.get_legend_handles_labels()[1] == ["one", "two"]
     assert axes.get_ylabel()
 
@@ -140,13 +140,13 @@ def test_origins_are_counted_and_one_that_its_rank_contradicts_is_in_doubt(table
 
 
 def test_the_rank_figure_has_a_row_for_each_origin(table):
-    axes = recording_plots.plot_rank(Figure().subplots(), table.assign(origin=["a", "b"]))
+    axes = recordings.plot_rank(Figure().subplots(), table.assign(origin=["a", "b"]))
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
 
 
 def test_the_parts_are_drawn_one_after_the_other(healthy):
     prepared = prepare_record(healthy.record)
-    lines = recording_plots.plot_parts(Figure().subplots(), prepared).get_lines()
+    lines = recordings.plot_parts(Figure().subplots(), prepared).get_lines()
     ends = [(line.get_xdata()[0], line.get_xdata()[-1]) for line in lines]
     assert len(lines) == 3
     assert ends[1][0] - ends[0][1] == pytest.approx(1.0)
@@ -155,7 +155,7 @@ def test_the_parts_are_drawn_one_after_the_other(healthy):
 
 def test_pairs_are_drawn_with_their_median():
     table = pd.DataFrame({"one": [1.0, 2, 3], "two": [2.0, 4, 6]})
-    axes = recording_plots.plot_pairs(Figure().subplots(), table, ["one", "two"])
+    axes = recordings.plot_pairs(Figure().subplots(), table, ["one", "two"])
     assert len(axes.get_lines()) == 4
     assert list(axes.get_lines()[-1].get_ydata()) == [2, 4]
 
@@ -185,7 +185,7 @@ def test_conditions_are_rows_and_a_missing_one_stays_empty():
     names = ["healthy control", "healthy control", "hypertrophy"]
     one = pd.DataFrame({"condition": names, "qrs_ms": [80.0, 90.0, 120.0]})
     groups = {"simulated": one, "recorded": one[:2]}
-    axes = recording_plots.plot_by_condition(Figure().subplots(), groups, "qrs_ms")
+    axes = recordings.plot_by_condition(Figure().subplots(), groups, "qrs_ms")
     assert [label.get_text() for label in axes.get_yticklabels()] == names[1:]
     first, second = (line.get_xdata() for line in axes.get_lines())
     assert list(first) == [85.0, 120.0]

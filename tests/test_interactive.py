@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecgnb import interactive
+from ecgnb.figures import interactive
 from ecgnb.leads import LEADS
 from ecgnb.reconstruction.methods import find_worst_cases, score_method
 from ecgnb.report import ROOT

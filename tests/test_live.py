@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ecgnb import live
+from ecgnb.figures import live
 from ecgnb.leads import LEADS, lead_index
 from ecgnb.reconstruction import browser_model, methods
 from ecgnb.signals.preparation import Scaling, prepare_record

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from ecgnb import plotting
+from ecgnb.figures import ecg, style
 from ecgnb.leads import LEADS
 from ecgnb.records.labels import CONDITIONS
 from ecgnb.report import ROOT
@@ -97,7 +97,7 @@ def test_the_colour_difference_is_that_of_a_published_pair():
 
 @pytest.mark.parametrize("sight", SIGHT)
 def test_the_colours_of_the_conditions_are_told_apart_with_every_sight(sight):
-    seen = {name: to_lab(SIGHT[sight] @ linear_rgb(c)) for name, c in plotting.PALETTE.items()}
+    seen = {name: to_lab(SIGHT[sight] @ linear_rgb(c)) for name, c in style.PALETTE.items()}
     nearest = min(
         (ciede2000(seen[first], seen[second]), first, second)
         for first, second in itertools.combinations(seen, 2)
@@ -106,25 +106,25 @@ def test_the_colours_of_the_conditions_are_told_apart_with_every_sight(sight):
 
 
 def test_every_colour_stands_out_from_white_paper():
-    colours = [*plotting.PALETTE.values(), plotting.TRUTH, plotting.GUESS]
+    colours = [*style.PALETTE.values(), style.TRUTH, style.GUESS]
     assert min(map(contrast_to_white, colours)) >= 3
-    assert list(plotting.PALETTE) == list(CONDITIONS)
+    assert list(style.PALETTE) == list(CONDITIONS)
 
 
 def test_the_notation_documents_the_palette():
     text = (ROOT / "book" / "notation.md").read_text()
-    rows = [f"| {name} |" in text and colour in text for name, colour in plotting.PALETTE.items()]
+    rows = [f"| {name} |" in text and colour in text for name, colour in style.PALETTE.items()]
     assert all(rows)
 
 
 def draw(n_lead=12, *, n_column=None, overlay=False, duration_s=2.5):
-    plotting.use_style()
+    style.use_style()
     times = np.arange(0, duration_s, 1 / 250)
     signals = np.sin(2 * np.pi * times) * np.linspace(0.2, 1.5, n_lead)[:, None]
     _, axes = plt.subplots(figsize=(9, 7), layout="constrained")
     leads = LEADS[:n_lead]
     guess = 0.5 * signals if overlay else None
-    plotting.plot_ecg_paper(axes, signals, 250.0, leads=leads, overlay=guess, n_column=n_column)
+    ecg.plot_ecg(axes, signals, 250.0, leads=leads, overlay=guess, n_column=n_column)
     axes.figure.canvas.draw()
     return axes, signals
 
@@ -135,7 +135,7 @@ def test_a_second_is_as_wide_as_two_and_a_half_millivolt_are_high():
         to_pixels = axes.transData.transform
         width = to_pixels((1, 0))[0] - to_pixels((0, 0))[0]
         height = to_pixels((0, 1))[1] - to_pixels((0, 0))[1]
-        assert width * plotting.MM_PER_MV == pytest.approx(height * plotting.MM_PER_S, rel=0.01)
+        assert width * style.MM_PER_MV == pytest.approx(height * style.MM_PER_S, rel=0.01)
 
 
 def test_every_row_begins_with_a_pulse_of_1_mv():
@@ -166,7 +166,7 @@ def test_the_traces_are_drawn_in_mv_and_inside_the_paper():
     assert all(low < trace.min() and trace.max() < high for trace in traces)
     sizes = [np.ptp(trace) for trace in traces[::2]]
     np.testing.assert_allclose(sizes, np.ptp(signals, axis=1))
-    assert {line.get_color() for line in axes.lines} == {plotting.TRUTH, plotting.GUESS}
+    assert {line.get_color() for line in axes.lines} == {style.TRUTH, style.GUESS}
 
 
 def test_the_axes_name_seconds_and_millivolts():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from ecgnb import recording_plots
+from ecgnb.figures import recordings
 from ecgnb.signals.preparation import PreprocessingOptions, prepare_record
 from ecgnb.signals.steps import follow_steps, step_figures
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
@@ -38,7 +38,7 @@ def test_each_step_changes_the_figures_it_should(record):
 
 def test_every_step_is_drawn_in_a_panel_of_its_own(record):
     panels = Figure().subplots(1, 4)
-    recording_plots.plot_beat_steps(panels, follow_steps(record), "V2", 5.0, 6.0)
+    recordings.plot_beat_steps(panels, follow_steps(record), "V2", 5.0, 6.0)
     assert [axes.get_title() for axes in panels] == [step.name for step in follow_steps(record)]
     assert len(panels[2].get_lines()[0].get_xdata()) == 250
     assert panels[3].get_ylabel() == "lead V2 / 1"
@@ -48,9 +48,9 @@ def test_the_truth_is_drawn_with_its_waves_and_its_abnormality():
     options = SimulationOptions("myocardial infarction", severity=0.8, duration_s=6.0)
     simulated = simulate_record(options, seed=1)
     one, other = Figure().subplots(1, 2)
-    recording_plots.plot_truth(one, simulated, beat=2, lead="V2")
+    recordings.plot_truth(one, simulated, beat=2, lead="V2")
     assert [text.get_text() for text in one.texts] == ["P", "QRS", "T"]
     sick, healthy = (line.get_ydata() for line in one.get_lines())
     assert np.abs(sick - healthy).max() > 0.1
-    image = recording_plots.plot_abnormality(other, simulated, beat=2).get_images()[0]
+    image = recordings.plot_abnormality(other, simulated, beat=2).get_images()[0]
     np.testing.assert_allclose(image.get_array()[7], sick - healthy, atol=1e-12)

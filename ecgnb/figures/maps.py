@@ -7,8 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ecgnb.explanation.shares import AXES, LAYERS
+from ecgnb.figures.scores import plot_matrix
+from ecgnb.figures.style import COLOURS, TRUTH
 from ecgnb.leads import LEADS
-from ecgnb.plotting import COLOURS, TRUTH, plot_matrix
 
 _SHOWN = ("II", "V2", "V5")
 
@@ -116,7 +117,7 @@ def count_labels(frame: pd.DataFrame, counts: dict[str, int]) -> pd.DataFrame:
     return frame.rename(index={name: f"{name} (n = {count})" for name, count in counts.items()})
 
 
-def plot_by_condition(
+def plot_shares_by_condition(
     axes: Axes, summary: pd.DataFrame, *, axis: str, value: str, limits: tuple[float, float]
 ) -> Axes:
     """Return the axes with a heat map of conditions by leads or waves, n in every row's name.
@@ -172,24 +173,29 @@ def plot_randomised(axes: Sequence[Axes], numbers: pd.DataFrame) -> None:
     axes[-1].legend(frameon=False, fontsize=7, loc="lower left")
 
 
-def plot_lead_scores(axes: Axes, table: pd.DataFrame, methods: Sequence[str]) -> Axes:
-    """Return the axes with the error of each lead by method, with intervals over patients.
-
-    Parameters
-    ----------
-    axes
-        To draw on; logarithmic.
-    table
-        From `evidence.summarise_scores` by lead, of one condition.
-    methods
-        Which ones, at most three.
-    """
-    for place, method in enumerate(methods):
-        rows = table[table["method"] == method].set_index("lead").reindex(LEADS)
-        places = np.arange(len(LEADS)) + 0.2 * (place - 1)
-        axes.vlines(places, rows["mse_low"], rows["mse_high"], color=COLOURS[place])
-        axes.plot(places, rows["mse"], "o", color=COLOURS[place], ms=4, label=method)
-    axes.set_xticks(range(len(LEADS)), LEADS)
-    axes.set(yscale="log", ylabel="mean squared error\n(squared scaled units)")
-    axes.legend(frameon=False, ncols=len(methods))
+def plot_map(
+    axes: Axes,
+    relevance: np.ndarray,
+    sampling_rate: float,
+    *,
+    before: int,
+    leads: Sequence[str] = LEADS,
+    label: str = "relevance",
+) -> Axes:
+    """Return the axes with a map `(lead, time)` around the R peak; red adds, blue takes away."""
+    limit = float(np.nanmax(np.abs(relevance))) or 1.0
+    times = (np.array([0, relevance.shape[1]]) - before) / sampling_rate
+    image = axes.imshow(
+        relevance,
+        aspect="auto",
+        cmap="RdBu_r",
+        vmin=-limit,
+        vmax=limit,
+        extent=(times[0], times[1], len(leads) - 0.5, -0.5),
+        interpolation="nearest",
+    )
+    axes.set_yticks(range(len(leads)), leads)
+    axes.axvline(0, color="#555555", lw=0.6, ls=":")
+    axes.set_xlabel("time after the R peak / s")
+    axes.figure.colorbar(image, ax=axes, label=label, shrink=0.8)
     return axes

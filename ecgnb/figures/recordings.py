@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from ecgnb.figures.maps import plot_map
+from ecgnb.figures.style import COLOURS
 from ecgnb.leads import LEADS, lead_index
-from ecgnb.plotting import COLOURS, plot_map
 from ecgnb.records.labels import CONDITIONS
 from ecgnb.signals.description import BAND_EDGES_HZ
 from ecgnb.signals.preparation import Prepared
@@ -19,6 +20,7 @@ from ecgnb.signals.steps import Step
 from ecgnb.simulation.synthesis import WAVE_GROUPS, Simulated
 
 WAVE_COLOURS = {"P": COLOURS[2], "PR": "0.85", "QRS": COLOURS[0], "ST": "0.85", "T": COLOURS[1]}
+
 GROUP_COLOURS = ("0.35", *COLOURS[:3])
 
 
@@ -53,7 +55,7 @@ def plot_t_waves(axes: Axes, groups: Mapping[str, pd.DataFrame]) -> Axes:
     return axes
 
 
-def plot_intervals(axes: Axes, groups: Mapping[str, pd.DataFrame]) -> Axes:
+def plot_wave_intervals(axes: Axes, groups: Mapping[str, pd.DataFrame]) -> Axes:
     """Return axes with RR, QT, PR, QRS and the change of RR from beat to beat, ms."""
     _plot_ranges(axes, groups, ["rr_ms", "qt_ms", "pr_ms", "qrs_ms", "rr_variation_ms"])
     axes.set_xticklabels(["RR", "QT", "PR", "QRS", "RR change"])

@@ -17,12 +17,13 @@ import pandas as pd
 from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
-from ecgnb import plotting
 from ecgnb.explanation.shares import ATTRIBUTIONS
+from ecgnb.figures import ecg, maps, scores, style
 from ecgnb.leads import LEADS
 from ecgnb.reconstruction.methods import WorstCases
 
 _FULL = 32000  # of a 16-bit number
+
 _DIVERGING = [[0.0, "#2166ac"], [0.5, "#f7f7f7"], [1.0, "#b2182b"]]
 
 
@@ -35,8 +36,8 @@ def show_score_map(cases: WorstCases) -> None:
         From `experiments.find_worst_cases`.
     """
     tables = {
-        "r": plotting.pair_matrix(cases.scores, "r"),
-        "lowest": plotting.pair_matrix(cases.worst, "r"),
+        "r": scores.pair_matrix(cases.scores, "r"),
+        "lowest": scores.pair_matrix(cases.worst, "r"),
         "record": cases.worst.pivot(index="input_lead", columns="output_lead", values="record"),
     }
     lowest = cases.worst.loc[cases.worst["r"].idxmin()]
@@ -61,10 +62,10 @@ def _score_still(
     matrix: pd.DataFrame, cases: WorstCases, place: Sequence[int], pair: str
 ) -> Figure:
     figure, axes = plt.subplots(2, 1, figsize=(7.5, 8), layout="constrained", height_ratios=(2, 1))
-    plotting.plot_matrix(axes[0], matrix, label="mean r")
+    scores.plot_matrix(axes[0], matrix, label="mean r")
     axes[0].set(xlabel="hidden lead", ylabel="visible lead")
     truth, guess = (part[*place][None] for part in (cases.truth, cases.guess))
-    plotting.plot_ecg_paper(axes[1], truth, cases.sampling_rate, leads=[pair], overlay=guess)
+    ecg.plot_ecg(axes[1], truth, cases.sampling_rate, leads=[pair], overlay=guess)
     return figure
 
 
@@ -128,12 +129,12 @@ def _relevance_still(tables: dict[str, pd.DataFrame], lead: str) -> Figure:
         1 + len(methods), 1, figsize=(8, 2 + 3.5 * len(methods)), layout="constrained",
         height_ratios=(1, *[2.5] * len(methods)),
     )  # fmt: skip
-    axes[0].plot(beat.columns, beat.loc[lead], color=plotting.TRUTH)
+    axes[0].plot(beat.columns, beat.loc[lead], color=style.TRUTH)
     axes[0].set(ylabel=f"{lead} / mV", xlim=(beat.columns[0], beat.columns[-1]))
     rate = 1 / (beat.columns[1] - beat.columns[0])
     for axis, name in zip(axes[1:], methods, strict=True):
         before = -beat.columns[0] * rate
-        plotting.plot_map(axis, tables[name].to_numpy(), rate, before=before)
+        maps.plot_map(axis, tables[name].to_numpy(), rate, before=before)
         axis.set_title(name)
     return figure
 

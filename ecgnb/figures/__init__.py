@@ -1,0 +1,1 @@
+"""Arrays and tables become Axes or HTML; nothing is fitted or read here."""

@@ -1,0 +1,33 @@
+"""TODO."""
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+
+from ecgnb.records.labels import CONDITIONS
+
+# Eight colours that differ by at least 17 (CIEDE2000) for normal sight and for each of the three
+# common forms of colour blindness, each with a contrast of at least 3 : 1 to white paper.
+COLOURS = (
+    "#1C48DA", "#9A3C00", "#03865E", "#BA759C", "#899B12", "#2E96FF", "#625467", "#450462",
+)  # fmt: skip
+
+PALETTE = dict(zip(CONDITIONS, COLOURS, strict=True))
+
+TRUTH, GUESS, GRID, GRID_BOLD = "#1a1a1a", "#D55E00", "#f3d9d9", "#e6b3b3"
+
+MM_PER_S, MM_PER_MV = 25.0, 10.0
+
+
+def use_style() -> None:
+    """Set the look of all figures: white paper, so that they are legible on any theme."""
+    sns.set_theme(style="ticks", context="notebook", font_scale=0.9)
+    plt.rcParams.update(
+        {
+            "figure.dpi": 130,
+            "savefig.facecolor": "white",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.prop_cycle": plt.cycler(color=COLOURS),
+            "svg.hashsalt": "ecgnb",
+        }
+    )
