@@ -8,13 +8,13 @@ warnings.simplefilter("ignore")
 
 from doit.tools import config_changed  # noqa: E402
 
-from ecgnb import book  # noqa: E402
+from ecgnb.book import build  # noqa: E402
+from ecgnb.book.chapter import ROOT  # noqa: E402
 from ecgnb.records.databases import data_folder  # noqa: E402
-from ecgnb.report import ROOT  # noqa: E402
 
 DATA = str(data_folder(os.environ.get("DATA")) or "")  # whole: notebooks run in book/
-BUILD = book.Build(os.environ.get("PROFILE", "demo"), DATA)
-PAGES = book.pages(BUILD)
+BUILD = build.Build(os.environ.get("PROFILE", "demo"), DATA)
+PAGES = build.pages(BUILD)
 PACKAGE = [str(path) for path in sorted((ROOT / "ecgnb").rglob("*.py"))]
 RESULTS = [str(path) for path in sorted((ROOT / "results").glob("*.csv*"))]
 DOIT_CONFIG = {
@@ -26,19 +26,19 @@ DOIT_CONFIG = {
 }
 
 
-def target(page: book.Page) -> str:
+def target(page: build.Page) -> str:
     """Return the executed notebook of a page."""
     return str(BUILD.executed / f"{page.name}.ipynb")
 
 
 def task_notebook() -> Iterator[dict]:
     """Yield a task per notebook."""
-    settings = {"data": book.data_identity(BUILD.data), "profile": BUILD.profile}
+    settings = {"data": build.data_identity(BUILD.data), "profile": BUILD.profile}
     for page in PAGES:
-        before = [target(other) for other in book.needed_by(page, PAGES)]
+        before = [target(other) for other in build.needed_by(page, PAGES)]
         yield {
             "name": page.name,
-            "actions": [(book.execute, [page, BUILD])],
+            "actions": [(build.execute, [page, BUILD])],
             "file_dep": [str(page.source), *PACKAGE, *RESULTS, *before],
             "targets": [target(page)],
             "uptodate": [config_changed(settings | page.parameters)],
@@ -46,14 +46,14 @@ def task_notebook() -> Iterator[dict]:
 
 
 def _texts() -> list[str]:
-    paths = [p for p in sorted(book.BOOK.rglob("*")) if p.is_file() and p.suffix != ".ipynb"]
+    paths = [p for p in sorted(build.BOOK.rglob("*")) if p.is_file() and p.suffix != ".ipynb"]
     return [str(path) for path in [*paths, ROOT / "_config.yml"]]
 
 
 def task_html() -> dict:
     """Return the task that renders the site."""
     return {
-        "actions": [(book.render, [BUILD])],
+        "actions": [(build.render, [BUILD])],
         "file_dep": [*_texts(), *(target(page) for page in PAGES)],
         "targets": [str(BUILD.html / "index.html")],
         "uptodate": [config_changed({"profile": BUILD.profile, "n_page": len(PAGES)})],
@@ -63,7 +63,7 @@ def task_html() -> dict:
 def task_pdf() -> dict:
     """Return the task that puts the book on one page, for print."""
     return {
-        "actions": [(book.print_book, [BUILD])],
+        "actions": [(build.print_book, [BUILD])],
         "file_dep": [*_texts(), *(target(page) for page in PAGES)],
         "uptodate": [False],
     }
@@ -72,7 +72,7 @@ def task_pdf() -> dict:
 def task_linkcheck() -> dict:
     """Return the task that asks for every external link of the book."""
     return {
-        "actions": [(book.check_links, [BUILD])],
+        "actions": [(build.check_links, [BUILD])],
         "file_dep": [*_texts(), *(target(page) for page in PAGES)],
         "uptodate": [False],
     }

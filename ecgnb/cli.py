@@ -135,14 +135,14 @@ def book(
 
     Example: ecgnb book --profile smoke --page 02_preprocessing
     """
-    from ecgnb.profiles import PROFILES
+    from ecgnb.book.chapter import PROFILES
 
     if profile not in PROFILES:
         raise fail(f"no profile {profile!r}; there are {', '.join(PROFILES)}", BAD_USAGE)
     if data and not Path(data).is_dir():
         raise fail(f"{data} is no folder")
-    from ecgnb.book import Build, pages
-    from ecgnb.report import ROOT
+    from ecgnb.book.build import Build, pages
+    from ecgnb.book.chapter import ROOT
 
     if not (ROOT / "dodo.py").is_file():
         raise fail("the book is built from a copy of the project, not from the package alone")

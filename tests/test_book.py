@@ -7,8 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from ecgnb.book import NEEDS
-from ecgnb.claims import CLAIMS
+from ecgnb.book.chapter import NEEDS
+from ecgnb.book.claims import CLAIMS
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"

@@ -8,7 +8,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from ecgnb import book, files, profiles, report
+from ecgnb import files
+from ecgnb.book import build
+from ecgnb.book.chapter import PROFILES, Chapter, open_chapter
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -16,9 +18,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 @pytest.fixture
 def page(tmp_path, monkeypatch):
-    monkeypatch.setattr(book, "BOOK", tmp_path)
-    monkeypatch.setattr(book, "BUILD", tmp_path / "build")
-    monkeypatch.setattr(book, "ROOT", tmp_path)
+    monkeypatch.setattr(build, "BOOK", tmp_path)
+    monkeypatch.setattr(build, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(build, "ROOT", tmp_path)
 
     def write(*sources):
         cells = [nbformat.v4.new_markdown_cell("# Look at one condition")]
@@ -28,14 +30,14 @@ def page(tmp_path, monkeypatch):
         kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
         notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
         nbformat.write(notebook, tmp_path / "08_condition.ipynb")
-        return book.Page("08_condition_x", "08_condition", {"condition": "myocarditis"})
+        return build.Page("08_condition_x", "08_condition", {"condition": "myocarditis"})
 
     return write
 
 
 def test_a_notebook_runs_with_the_parameters_of_its_page(page):
-    small = book.Build("smoke", "")
-    book.execute(page("print(profile, condition)"), small)
+    small = build.Build("smoke", "")
+    build.execute(page("print(profile, condition)"), small)
     done = nbformat.read(small.executed / "08_condition_x.ipynb", as_version=4)
     assert done.cells[0].source == "# Myocarditis"
     assert done.cells[-1].outputs[0].text.strip() == "smoke myocarditis"
@@ -50,7 +52,7 @@ def test_every_copy_of_the_condition_page_has_its_own_label_and_figures():
     ]
     cells[2].metadata["mystnb"] = {"figure": {"name": "fig-condition-map", "caption": "A map."}}
     notebook = nbformat.v4.new_notebook(cells=cells)
-    book.name_condition(notebook, "bundle branch block")
+    build.name_condition(notebook, "bundle branch block")
     assert notebook.cells[0].source.startswith(
         "(ch-condition-bundle-branch-block)=\n# Bundle branch"
     )
@@ -60,18 +62,18 @@ def test_every_copy_of_the_condition_page_has_its_own_label_and_figures():
 
 
 def test_a_second_run_gives_the_same_bytes(page):
-    small, one = book.Build("smoke", ""), page("1 + 1", "object()")
+    small, one = build.Build("smoke", ""), page("1 + 1", "object()")
     path = small.executed / "08_condition_x.ipynb"
-    book.execute(one, small)
+    build.execute(one, small)
     first = path.read_bytes()
-    book.execute(one, small)
+    build.execute(one, small)
     assert path.read_bytes() == first
 
 
 def test_a_failing_cell_is_named_and_its_notebook_kept(page):
-    small = book.Build("smoke", "")
+    small = build.Build("smoke", "")
     with pytest.raises(SystemExit) as stopped:
-        book.execute(page("x = 1", "1 / 0"), small)
+        build.execute(page("x = 1", "1 / 0"), small)
     message = str(stopped.value)
     assert "08_condition_x failed in cell" in message
     assert "ZeroDivisionError" in message
@@ -80,23 +82,23 @@ def test_a_failing_cell_is_named_and_its_notebook_kept(page):
 
 
 def test_every_page_waits_for_the_chapters_it_reads():
-    found = book.pages(book.Build("smoke", ""))
+    found = build.pages(build.Build("smoke", ""))
     by_name = {page.name: page for page in found}
-    before = {p.name for p in book.needed_by(by_name["05_every_lead"], found)}
+    before = {p.name for p in build.needed_by(by_name["05_every_lead"], found)}
     assert before == {"03_least_squares", "04_cnn"}
-    assert len(book.needed_by(by_name["09_conditions_compared"], found)) == 8
-    assert len(book.needed_by(by_name["colophon"], found)) == len(found) - 1
+    assert len(build.needed_by(by_name["09_conditions_compared"], found)) == 8
+    assert len(build.needed_by(by_name["colophon"], found)) == len(found) - 1
 
 
 def test_a_missing_artifact_names_the_chapter_that_writes_it(tmp_path):
-    chapter = report.Chapter("05_every_lead", profiles.PROFILES["smoke"], tmp_path, True, tmp_path)
+    chapter = Chapter("05_every_lead", PROFILES["smoke"], tmp_path, True, tmp_path)
     with pytest.raises(files.MissingArtifactError, match="run 03_least_squares first"):
         chapter.read_table("03_least_squares", "scores")
 
 
 def test_a_bad_profile_stops_in_the_first_cell():
     with pytest.raises(ValueError, match="profile must be one of"):
-        report.open_chapter("03_least_squares", profile="huge")
+        open_chapter("03_least_squares", profile="huge")
 
 
 @pytest.mark.parametrize("name", ["a folder with blanks", "it's", "$(date)"])

@@ -15,7 +15,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from ecgnb.claims import CLAIMS, verdict
+from ecgnb.book.claims import CLAIMS, verdict
 from ecgnb.cli import app
 from ecgnb.leads import LEADS
 from ecgnb.records.databases import find_records, load_database

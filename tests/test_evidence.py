@@ -2,7 +2,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecgnb import survival
 from ecgnb.explanation import comparisons, group_scores, shares
 from ecgnb.explanation.audit import judge_audit, ranking_agreement
 from ecgnb.explanation.shares import TARGETS
@@ -62,7 +61,7 @@ def audit_rows(near, avl):
 def survived(table, audit):
     compared = comparisons.compare_with_healthy(table, n_bootstrap=20)
     equal = comparisons.compare_with_healthy(comparisons.equal_numbers(table), n_bootstrap=20)
-    left = survival.survive(table, audit, compared, equal, n_bootstrap=20)
+    left = comparisons.survive(table, audit, compared, equal, n_bootstrap=20)
     return left.set_index("claim")
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ecgnb.book.chapter import ROOT
 from ecgnb.figures import interactive
 from ecgnb.leads import LEADS
 from ecgnb.reconstruction.methods import find_worst_cases, score_method
-from ecgnb.report import ROOT
 from ecgnb.signals.preparation import prepare_record
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 

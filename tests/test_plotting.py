@@ -7,10 +7,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from ecgnb.book.chapter import ROOT
 from ecgnb.figures import ecg, style
 from ecgnb.leads import LEADS
 from ecgnb.records.labels import CONDITIONS
-from ecgnb.report import ROOT
 
 matplotlib.use("Agg")
 # Machado, Oliveira and Fernandes (2009), full loss of one kind of cone; linear RGB.

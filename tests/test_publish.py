@@ -11,7 +11,7 @@ import nbformat
 import pytest
 import yaml
 
-from ecgnb import book, publish, serving
+from ecgnb.book import build, serve, site
 
 ROOT = Path(__file__).resolve().parent.parent
 CAPTION, ALTERNATIVE = "Mean *r* by lead.", "Twelve dots, the one of aVL lowest"
@@ -42,10 +42,10 @@ def built(tmp_path_factory):
     (stage / "_toc.yml").write_text(yaml.safe_dump(contents))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ECGNB_REPOSITORY", "git@github.com:someone/some-book.git")
-        publish.write_config(ROOT / "_config.yml", stage / "_config.yml", {"read_one": "7 min"})
-    book.run_sphinx(stage, folder, "html")
+        site.write_config(ROOT / "_config.yml", stage / "_config.yml", {"read_one": "7 min"})
+    build.run_sphinx(stage, folder, "html")
     pages = (folder / "_build/html").glob("*.html")
-    return {page.stem: publish.repair_page(page.read_text()) for page in pages}
+    return {page.stem: site.repair_page(page.read_text()) for page in pages}
 
 
 def test_a_figure_gets_number_caption_and_alternative_text(built):
@@ -72,7 +72,7 @@ def test_the_index_quotes_what_was_measured(built):
 def test_without_a_public_repository_there_is_no_button(tmp_path, monkeypatch):
     monkeypatch.delenv("ECGNB_REPOSITORY", raising=False)
     shutil.copy(ROOT / "_config.yml", tmp_path)
-    publish.write_config(tmp_path / "_config.yml", tmp_path / "out.yml", {})
+    site.write_config(tmp_path / "_config.yml", tmp_path / "out.yml", {})
     config = yaml.safe_load((tmp_path / "out.yml").read_text())
     assert "launch_buttons" not in config
     assert "repository" not in config
@@ -83,13 +83,13 @@ def test_reading_and_run_times_come_from_the_notebook_and_the_build(tmp_path):
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "one.ipynb")
     (tmp_path / "one_a.seconds").write_text("50.0\n")
     (tmp_path / "one_b.seconds").write_text("25.2\n")
-    facts = publish.chapter_facts(tmp_path, tmp_path, ["one", "text_without_notebook"])
+    facts = site.chapter_facts(tmp_path, tmp_path, ["one", "text_without_notebook"])
     assert facts == {"read_one": "5 min", "run_one": "1 min 15 s"}
 
 
 def test_the_index_names_every_chapter_and_its_times():
     text = (ROOT / "book/index.md").read_text()
-    for chapter in book.chapter_names():
+    for chapter in build.chapter_names():
         if (ROOT / f"book/{chapter}.ipynb").is_file() and chapter != "colophon":
             assert f"{{{{ read_{chapter} }}}}" in text, chapter
             assert f"{{{{ run_{chapter} }}}}" in text, chapter
@@ -97,13 +97,13 @@ def test_the_index_names_every_chapter_and_its_times():
 
 def test_both_sites_are_served_from_this_machine_only(tmp_path):
     with pytest.raises(FileNotFoundError, match="make book"):
-        serving.make_server(tmp_path, 0)
+        serve.make_server(tmp_path, 0)
     for name in ("html", "html-real"):
         (tmp_path / name / "_static").mkdir(parents=True)
         (tmp_path / name / "index.html").write_text(name)
         (tmp_path / name / "_static" / "x.css").write_text(f"of {name}")
     (tmp_path / "secret.txt").write_text("not served")
-    with serving.make_server(tmp_path, 0) as server:
+    with serve.make_server(tmp_path, 0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
 
@@ -126,7 +126,7 @@ def test_a_notebook_to_download_carries_no_output(tmp_path):
     cell.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "2"})]
     path = tmp_path / "a.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
-    publish.clear_outputs(path)
+    site.clear_outputs(path)
     read = nbformat.read(path, as_version=4).cells[0]
     assert (read.source, read.outputs, read.execution_count) == ("1 + 1", [], None)
 
@@ -136,12 +136,12 @@ def test_a_page_is_printed_to_pdf(tmp_path):
         pytest.skip("no Chromium on this machine")
     page = tmp_path / "page.html"
     page.write_text("<p>one</p><p style='break-before: page'>two</p>")
-    pdf = publish.write_pdf(page, tmp_path / "book.pdf")
+    pdf = site.write_pdf(page, tmp_path / "book.pdf")
     content = pdf.read_bytes()
     assert content.startswith(b"%PDF")
     assert len(re.findall(rb"/Type\s*/Page\b", content)) == 2
 
 
 def test_without_chromium_there_is_no_pdf(tmp_path, monkeypatch):
-    monkeypatch.setattr(publish.shutil, "which", lambda _: None)
-    assert publish.write_pdf(tmp_path / "page.html", tmp_path / "book.pdf") is None
+    monkeypatch.setattr(site.shutil, "which", lambda _: None)
+    assert site.write_pdf(tmp_path / "page.html", tmp_path / "book.pdf") is None

@@ -6,10 +6,10 @@ import nbformat
 import pandas as pd
 import pytest
 
-from ecgnb import claims, scorecard
-from ecgnb.claims import CLAIMS, VERDICTS, Claim, Evidence, OwnRun
+from ecgnb.book import claims, scorecard
+from ecgnb.book.chapter import ROOT, Chapter
+from ecgnb.book.claims import CLAIMS, VERDICTS, Claim, Evidence, OwnRun
 from ecgnb.files import MissingArtifactError
-from ecgnb.report import ROOT, Chapter
 
 matplotlib.use("Agg")
 

@@ -18,7 +18,8 @@ from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 from ecgnb.explanation.shares import ATTRIBUTIONS
-from ecgnb.figures import ecg, maps, scores, style
+from ecgnb.figures import ecg, scores, style
+from ecgnb.figures.maps import plot_map
 from ecgnb.leads import LEADS
 from ecgnb.reconstruction.methods import WorstCases
 
@@ -134,7 +135,7 @@ def _relevance_still(tables: dict[str, pd.DataFrame], lead: str) -> Figure:
     rate = 1 / (beat.columns[1] - beat.columns[0])
     for axis, name in zip(axes[1:], methods, strict=True):
         before = -beat.columns[0] * rate
-        maps.plot_map(axis, tables[name].to_numpy(), rate, before=before)
+        plot_map(axis, tables[name].to_numpy(), rate, before=before)
         axis.set_title(name)
     return figure
 

@@ -11,6 +11,7 @@ import nbformat
 import yaml
 
 _GITHUB = re.compile(r"(?:https://github\.com/|git@github\.com:)([\w.-]+)/([\w.-]+?)(?:\.git)?/?$")
+
 _REPAIRS = (
     # refused by browsers when read from disk
     (re.compile(r'<link rel="preload"[^>]*>'), ""),

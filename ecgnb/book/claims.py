@@ -8,19 +8,22 @@ from functools import cached_property, partial
 import numpy as np
 import pandas as pd
 
-from ecgnb import survival
+from ecgnb.book.chapter import CHAPTERS, Chapter
 from ecgnb.explanation import comparisons
 from ecgnb.explanation.comparisons import compare_with_healthy
 from ecgnb.files import MissingArtifactError
 from ecgnb.reconstruction.scores import compare_methods, summarise
 from ecgnb.records.labels import HEALTHY
-from ecgnb.report import CHAPTERS, Chapter
 from ecgnb.studies import symptoms
 
 VERDICTS = ("holds", "holds in part", "does not hold", "cannot be told")
+
 REAL = "60 real records of twadb, recorded run"
-HEADS = "12 real records of twadb, 4 of each origin, 5 seeds, recorded run"
+
+HEADS_RUN = "12 real records of twadb, 4 of each origin, 5 seeds, recorded run"
+
 NOT_MEASURED = "not measured in this run"
+
 _TEXTS = ("name", "says", "done", "chapter", "section")
 
 
@@ -140,7 +143,7 @@ def _describe(row: pd.Series) -> str:
 def _head_scores(chapter: Chapter) -> tuple[pd.DataFrame, str]:
     """Return the scores of both heads from the recorded run, else from this run, and which."""
     try:
-        return chapter.recorded("heads"), HEADS
+        return chapter.recorded("heads"), HEADS_RUN
     except MissingArtifactError:
         scores = chapter.read_table("04_cnn", "scores")
         scores = scores[scores["method"].str.startswith("cnn")]
@@ -190,7 +193,7 @@ def left_of_maps(chapter: Chapter) -> pd.DataFrame:
     """Return what the recorded run leaves of each claim about maps, by the claim's name."""
     table, audit = chapter.recorded("conditions_shares"), chapter.recorded("conditions_audit")
     shares = comparisons.recorded_shares(table)
-    left = survival.survive(
+    left = comparisons.survive(
         shares,
         audit[audit["trained_on"] == HEALTHY],
         compare_with_healthy(shares, n_bootstrap=200),

@@ -15,24 +15,16 @@ import papermill
 import yaml
 from papermill.exceptions import PapermillExecutionError
 
-from ecgnb.publish import chapter_facts, clear_outputs, repair_page, write_config, write_pdf
+from ecgnb.book.chapter import NEEDS, ROOT, label_of
+from ecgnb.book.site import chapter_facts, clear_outputs, repair_page, write_config, write_pdf
 from ecgnb.records.databases import data_folder, find_records
 from ecgnb.records.labels import CONDITIONS, condition_of, condition_slug
 from ecgnb.records.wfdb_header import HeaderError, parse_header
-from ecgnb.report import ROOT, label_of
 
 BOOK, BUILD = ROOT / "book", ROOT / "build"
-NEEDS = {
-    "04_cnn": ("03_least_squares",),
-    "05_every_lead": ("03_least_squares", "04_cnn"),
-    "07_grad_cam": ("06_vae",),
-    "08_condition": ("06_vae", "07_grad_cam"),
-    "09_conditions_compared": ("08_condition",),
-    "10_audit": ("06_vae", "08_condition"),
-    "scorecard": ("05_every_lead", "09_conditions_compared", "10_audit"),
-    "try_it": ("03_least_squares",),
-}
+
 _LAST = ("colophon",)
+
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+(?=>)")  # where an object was in memory
 
 

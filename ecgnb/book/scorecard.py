@@ -7,12 +7,13 @@ from docutils.nodes import make_id
 from IPython.display import HTML, display
 from matplotlib.axes import Axes
 
-from ecgnb.claims import CLAIMS, NOT_MEASURED, VERDICTS, OwnRun
+from ecgnb.book.chapter import Chapter
+from ecgnb.book.claims import CLAIMS, NOT_MEASURED, VERDICTS, OwnRun
 from ecgnb.figures.style import COLOURS
 from ecgnb.files import MissingArtifactError
-from ecgnb.report import Chapter
 
 _MARKS = dict(zip(VERDICTS, ("✓", "◐", "✗", "?"), strict=True))
+
 _COLOURS = dict(zip(VERDICTS, (COLOURS[2], COLOURS[0], COLOURS[1], COLOURS[6]), strict=True))
 
 

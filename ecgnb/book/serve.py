@@ -38,7 +38,7 @@ def make_server(build: Path, port: int) -> ThreadingHTTPServer:
     return ThreadingHTTPServer(("127.0.0.1", port), partial(SiteHandler, build=build))
 
 
-def main() -> None:
+def serve() -> None:
     """Serve until interrupted: `python -m ecgnb.serving BUILD PORT`."""
     build, port = Path(sys.argv[1]), int(sys.argv[2])
     try:
@@ -56,4 +56,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve()
