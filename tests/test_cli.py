@@ -16,7 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 from ecgnb.book.claims import CLAIMS, verdict
-from ecgnb.cli import app
+from ecgnb.cli.commands import app
 from ecgnb.leads import LEADS
 from ecgnb.records.databases import find_records, load_database
 from ecgnb.records.labels import condition_of

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from ecgnb.cli import app
+from ecgnb.cli.commands import app
 from ecgnb.explanation import groups
 from ecgnb.files import is_whole
 from ecgnb.records.databases import find_records

@@ -13,7 +13,7 @@ from conftest import DATA, real_data
 from test_formats import draw_samples, write_mat
 from typer.testing import CliRunner
 
-from ecgnb.cli import app
+from ecgnb.cli.commands import app
 from ecgnb.leads import derive_leads, independent_signals
 from ecgnb.records.catalogue import DATABASES
 from ecgnb.records.databases import (

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from ecgnb.cli import app
+from ecgnb.cli.commands import app
 from ecgnb.records.wfdb_files import read_record, write_record
 from ecgnb.signals.preparation import PreprocessingOptions
 from ecgnb.simulation.cohort import write_cohort

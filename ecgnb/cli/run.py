@@ -2,25 +2,28 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import pandas as pd
 import typer
 
-from ecgnb.console import BAD_USAGE, DATA_PROBLEM, AsJson, fail, names_in, tell
+from ecgnb.cli.console import BAD_USAGE, DATA_PROBLEM, AsJson, fail, names_in, tell
 from ecgnb.text import for_terminal
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 run_app = typer.Typer(
     help="Run an experiment on a folder of recordings.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
 Data = Annotated[Path, typer.Option(help="folder of 12-lead WFDB records")]
+
 Both = Annotated[Path, typer.Option(help="folder that holds twadb and ptbdb")]
+
 Out = Annotated[Path, typer.Option(help="the table, .csv or .csv.gz")]
+
 Jobs = Annotated[int, typer.Option(min=1, help="local processes")]
+
 Names = Annotated[str, typer.Option(help="names, separated by commas")]
 
 
@@ -224,7 +227,7 @@ def frank(data: Data, out: Out, jobs: Jobs = 1, as_json: AsJson = False) -> None
 
 
 @run_app.command("describe")
-def describe(
+def describe_databases(
     data: Both,
     out: Annotated[Path, typer.Option(help="folder of the two tables")],
     jobs: Jobs = 1,

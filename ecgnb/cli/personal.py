@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgnb.console import BAD_USAGE, AsJson, fail, tell
+from ecgnb.cli.console import BAD_USAGE, AsJson, fail, tell
 from ecgnb.leads import LEADS
 
 if TYPE_CHECKING:
@@ -16,16 +16,19 @@ if TYPE_CHECKING:
 Rate = Annotated[
     float | None, typer.Option(min=50, max=5000, help="of CSV files, Hz; other formats say it")
 ]
+
 Unit = Annotated[str, typer.Option(help="of CSV files without units: mV, uV or V")]
-Method = Annotated[str, typer.Option(help="best, neighbours, average_beat_ridge, ...")]
+
+MethodName = Annotated[str, typer.Option(help="best, neighbours, average_beat_ridge, ...")]
+
 Seed = Annotated[int, typer.Option(min=0, help="of the network's fit")]
 
 
-def fit(
+def fit_model(
     calibration: Annotated[Path, typer.Argument(help="12 leads: WFDB, EDF or CSV")],
     lead: Annotated[str, typer.Option(help="the lead that will be given")],
     out: Annotated[Path, typer.Option(help="the model: OUT.json and OUT.safetensors")],
-    method: Method = "best",
+    method: MethodName = "best",
     sampling_rate: Rate = None,
     unit: Unit = "",
     seed: Seed = 0,
@@ -43,13 +46,13 @@ def fit(
     tell(_facts(model) | {"model": card, "notes": model.warnings}, text, as_json=as_json)
 
 
-def reconstruct(
+def reconstruct_leads(
     recording: Annotated[Path, typer.Argument(help="the lead: WFDB, EDF or CSV")],
     out: Annotated[Path, typer.Option(help="OUT.hea and OUT.dat, or a folder")],
     calibration: Annotated[Path | None, typer.Option(help="12 leads of the same person")] = None,
     lead: Annotated[str, typer.Option(help="which lead the recording holds")] = "",
     model: Annotated[Path | None, typer.Option(help="a model that `ecgnb fit` kept")] = None,
-    method: Method = "best",
+    method: MethodName = "best",
     plot: Annotated[Path | None, typer.Option(help="picture on ECG paper")] = None,
     sampling_rate: Rate = None,
     unit: Unit = "",

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgnb.cli_personal import fit, reconstruct
-from ecgnb.cli_run import run_app
-from ecgnb.console import BAD_USAGE, DATA_PROBLEM, AsJson, Reporting, fail, tell
+from ecgnb.cli.console import BAD_USAGE, DATA_PROBLEM, AsJson, Reporting, fail, tell
+from ecgnb.cli.personal import fit_model, reconstruct_leads
+from ecgnb.cli.run import run_app
 from ecgnb.records.catalogue import DATABASES
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     cls=Reporting, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
+
 app.add_typer(run_app, name="run")
 
 
@@ -120,8 +121,9 @@ def _lines(checked: "Checked") -> str:
     return "\n".join(lines)
 
 
-app.command("fit")(fit)
-app.command("reconstruct")(reconstruct)
+app.command("fit")(fit_model)
+
+app.command("reconstruct")(reconstruct_leads)
 
 
 @app.command()

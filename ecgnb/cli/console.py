@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from ecgnb.text import lines_for_terminal
 
 DATA_PROBLEM, BAD_USAGE = 1, 2
+
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
 
@@ -33,10 +34,10 @@ class Reporting(TyperGroup):
             broken_pipe = isinstance(error, OSError) and error.errno == errno.EPIPE
             if is_of_typer or broken_pipe or ctx.params.get("debug"):
                 raise
-            raise fail(describe(error)) from None
+            raise fail(say_error(error)) from None
 
 
-def describe(error: Exception) -> str:
+def say_error(error: Exception) -> str:
     """Return what an exception says, with its kind where it was not foreseen.
 
     Examples
