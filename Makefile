@@ -43,7 +43,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 
 serve: $(STAMP)
-	@$(BIN)/python -m ecgnb.serving build $(PORT)
+	@$(BIN)/python -m ecgnb.book.serve build $(PORT)
 
 pdf linkcheck: $(STAMP)
 	@mkdir -p build

@@ -60,7 +60,7 @@ def network_rows(cohorts: dict[float, Path]) -> list[tuple[str, float, float]]:
 def start_s() -> float:
     """Return the CPU seconds that a process takes to start."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", "import ecgnb.runs"], check=True)
+    subprocess.run([sys.executable, "-c", "import ecgnb.studies.reconstruction"], check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Means with intervals, differences of means, permutation tests, correlations."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Text from files, made safe for where it is shown: a terminal, a page, a figure, a header."""
+"""Text from files, made safe for where it is shown."""
 
 import html
 

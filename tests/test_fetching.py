@@ -103,7 +103,7 @@ def test_a_document_with_a_space_in_its_name_is_passed_over(mirror, tmp_path):
 
 
 def test_a_file_without_end_is_given_up(mirror, tmp_path, monkeypatch):
-    monkeypatch.setattr("ecgnb.fetching.MAX_FILE_BYTES", 100)
+    monkeypatch.setattr("ecgnb.records.download.MAX_FILE_BYTES", 100)
     with pytest.raises(FetchError, match=rf"{len(FILES)} of {len(FILES)} files failed"):
         fetch(mirror[1], tmp_path / "out")
     assert not list((tmp_path / "out" / "twadb").iterdir())

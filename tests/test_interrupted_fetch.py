@@ -213,7 +213,7 @@ def test_a_manifest_that_contradicts_the_registry_is_refused(server, tmp_path):
 
 
 def test_a_manifest_without_end_is_refused(server, tmp_path, monkeypatch):
-    monkeypatch.setattr("ecgnb.fetching.MAX_SUMS_BYTES", 1000)
+    monkeypatch.setattr("ecgnb.records.download.MAX_SUMS_BYTES", 1000)
     with pytest.raises(FetchError, match="longer than"):
         fetch_few(server[0], tmp_path / "out")
 

@@ -208,11 +208,14 @@ def test_a_key_depends_on_everything(change, tmp_path):
     assert key(**facts) != key(**facts | {change: "other"})
 
 
+LINEAR, STUDY = ["ecgnb.reconstruction.linear"], ["ecgnb.studies.reconstruction"]
+
+
 @pytest.fixture
 def copied(tmp_path):
     """The package's code in another folder, and the module there that makes digests of it."""
     shutil.copytree(ROOT / "ecgnb", tmp_path / "ecgnb")
-    spec = importlib.util.spec_from_file_location("copied", tmp_path / "ecgnb" / "tasks.py")
+    spec = importlib.util.spec_from_file_location("copied", tmp_path / "ecgnb" / "files.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return tmp_path / "ecgnb", module.code_digest
@@ -221,12 +224,30 @@ def copied(tmp_path):
 @pytest.mark.parametrize(
     ("modules", "file", "old", "new", "changes"),
     [
-        (["ecgnb.linear"], "linear.py", "np.pad(", "1 * np.pad(", True),
-        (["ecgnb.runs"], "linear.py", "np.pad(", "1 * np.pad(", True),
-        (["ecgnb.linear"], "data/lead_covariance.csv", "I,", "II,", True),
-        (["ecgnb.linear"], "linear.py", '"""Return', '"""Give', False),
-        (["ecgnb.linear"], "plotting.py", "axes.", "axis.", False),
-        ([], "plotting.py", "axes.", "axis.", True),
+        (
+            ["ecgnb.reconstruction.linear"],
+            "reconstruction/linear.py",
+            "np.pad(",
+            "1 * np.pad(",
+            True,
+        ),
+        (
+            ["ecgnb.studies.reconstruction"],
+            "reconstruction/linear.py",
+            "np.pad(",
+            "1 * np.pad(",
+            True,
+        ),
+        (["ecgnb.reconstruction.linear"], "data/lead_covariance.csv", "I,", "II,", True),
+        (
+            ["ecgnb.reconstruction.linear"],
+            "reconstruction/linear.py",
+            '"""Return',
+            '"""Give',
+            False,
+        ),
+        (["ecgnb.reconstruction.linear"], "figures/ecg.py", "axes.", "axis.", False),
+        ([], "figures/ecg.py", "axes.", "axis.", True),
     ],
 )
 def test_a_digest_of_code_changes_with_what_computes(modules, file, old, new, changes, copied):

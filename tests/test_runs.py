@@ -126,9 +126,9 @@ def test_a_task_has_one_thread_in_every_library(cohort, tmp_path, monkeypatch):
 
 def test_a_run_without_networks_does_not_load_pytorch_and_a_later_one_gives_it_one_thread():
     program = """
-import sys, ecgnb.runner, ecgnb.runs
+import sys, ecgnb.studies.runner, ecgnb.studies.reconstruction
 assert "torch" not in sys.modules
-ecgnb.runner.one_thread()
+ecgnb.studies.runner.one_thread()
 import torch
 assert torch.get_num_threads() == 1, torch.get_num_threads()
 """

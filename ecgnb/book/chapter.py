@@ -1,4 +1,4 @@
-"""TODO."""
+"""The chapter's side of the book: profile, data, artifacts, numbers for the text."""
 
 import html
 import inspect
@@ -192,7 +192,7 @@ PROFILES = {
     "paper": Profile("paper", None, 1000, 60, 60, 5, 20, 120.0, 400, 300, 1500, 1000, 2000),
 }
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 CHAPTERS = (
     "01_recordings",

@@ -39,7 +39,7 @@ def make_server(build: Path, port: int) -> ThreadingHTTPServer:
 
 
 def serve() -> None:
-    """Serve until interrupted: `python -m ecgnb.serving BUILD PORT`."""
+    """Serve until interrupted: `python -m ecgnb.book.serve BUILD PORT`."""
     build, port = Path(sys.argv[1]), int(sys.argv[2])
     try:
         server = make_server(build, port)

@@ -1,4 +1,4 @@
-"""TODO."""
+"""How conditions differ from health in what the maps mark, and what is left of each claim."""
 
 import numpy as np
 import pandas as pd
@@ -11,42 +11,9 @@ from ecgnb.records.labels import HEALTHY
 
 ALIKE = 0.8  # rank correlation from which two maps count as similar
 
+PLAIN = {"target": "latent_norm", "attribution": "Grad-CAM"}
 
-def alike_healthy(summary: pd.DataFrame, *, healthy: str = "healthy control") -> pd.DataFrame:
-    """Return the rank correlation of each condition's shares with those of healthy people.
-
-    Columns: condition, target, attribution, `lead`, `wave` and `n_patient`.
-    """
-    rows = []
-    wide = summary.pivot_table(
-        index=["condition", *PAIR], columns=["axis", "name"], values="share", sort=False
-    )
-    counts = summary.groupby("condition")["n_patient"].max()
-    for (condition, *pair), row in wide.iterrows():
-        if condition == healthy:
-            continue
-        other = wide.loc[(healthy, *pair)]
-        found = {axis: rank_alike(row[axis], other[axis]) for axis in ("lead", "wave")}
-        labels = {"condition": condition} | dict(zip(PAIR, pair, strict=True))
-        rows.append(labels | found | {"n_patient": counts[condition]})
-    return pd.DataFrame(rows, columns=["condition", *PAIR, "lead", "wave", "n_patient"])
-
-
-def alike_ranges(table: pd.DataFrame) -> pd.DataFrame:
-    """Return patients, lowest and median rank correlations of each condition over all pairs.
-
-    Parameters
-    ----------
-    table
-        From `alike_healthy`.
-    """
-    return table.groupby("condition", sort=False).agg(
-        patients=("n_patient", "max"),
-        lead_lowest=("lead", "min"),
-        lead_median=("lead", "median"),
-        wave_lowest=("wave", "min"),
-        wave_median=("wave", "median"),
-    )
+NEAR_RANK, AVL_RANK = 3.5, 11.0  # V2-V4 within the first five places, aVL in the last two
 
 
 def compare_groups(
@@ -120,78 +87,41 @@ def compare_with_healthy(table: pd.DataFrame, *, n_bootstrap: int = 2000) -> pd.
     return correct(pd.concat(found, ignore_index=True)[columns])
 
 
-def recorded_shares(table: pd.DataFrame, *, draw: str = "all") -> pd.DataFrame:
-    """Return the shares of the recorded run of whole groups, with the column `condition`."""
-    chosen = table[(table["draw"] == draw) & (table["scaling"] == "lead")]
-    return chosen.rename(columns={"trained_on": "condition"})
+def alike_healthy(summary: pd.DataFrame, *, healthy: str = "healthy control") -> pd.DataFrame:
+    """Return the rank correlation of each condition's shares with those of healthy people.
+
+    Columns: condition, target, attribution, `lead`, `wave` and `n_patient`.
+    """
+    rows = []
+    wide = summary.pivot_table(
+        index=["condition", *PAIR], columns=["axis", "name"], values="share", sort=False
+    )
+    counts = summary.groupby("condition")["n_patient"].max()
+    for (condition, *pair), row in wide.iterrows():
+        if condition == healthy:
+            continue
+        other = wide.loc[(healthy, *pair)]
+        found = {axis: rank_alike(row[axis], other[axis]) for axis in ("lead", "wave")}
+        labels = {"condition": condition} | dict(zip(PAIR, pair, strict=True))
+        rows.append(labels | found | {"n_patient": counts[condition]})
+    return pd.DataFrame(rows, columns=["condition", *PAIR, "lead", "wave", "n_patient"])
 
 
-def compare_matched(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the differences of each condition from as many healthy people, corrected.
-
-    The healthy people were drawn, fitted and explained anew at the condition's number of
-    patients, so that neither the test nor the network has more to learn from.
+def alike_ranges(table: pd.DataFrame) -> pd.DataFrame:
+    """Return patients, lowest and median rank correlations of each condition over all pairs.
 
     Parameters
     ----------
     table
-        Shares of the recorded run, with `trained_on`, `draw` and `scaling`.
+        From `alike_healthy`.
     """
-    whole, found = recorded_shares(table), []
-    for condition, rows in whole.groupby("condition", sort=False):
-        count = rows["patient"].nunique()
-        healthy = recorded_shares(table, draw=f"{count} drawn 0")
-        if condition == HEALTHY or count < N_LEAST or not len(healthy):
-            continue
-        compared = compare_groups(widen(rows), widen(healthy))
-        found.append(compared.assign(condition=condition))
-    if not found:
-        return compare_with_healthy(whole[whole["condition"] == HEALTHY])
-    return correct(pd.concat(found, ignore_index=True))
-
-
-def equal_numbers(shares: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
-    """Return the shares with every condition of 3 patients or more cut to the smallest."""
-    counts = shares.groupby("condition")["patient"].nunique()
-    counts = counts[counts >= N_LEAST]
-    parts = []
-    for condition in counts.index:
-        rows = shares[shares["condition"] == condition]
-        patients = sorted(rows["patient"].unique())
-        kept = rows["patient"].isin(
-            pd.Series(patients).sample(counts.min(), random_state=seed).tolist()
-        )
-        parts.append(rows[kept])
-    return pd.concat(parts, ignore_index=True)
-
-
-def count_survivors(runs: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return for each comparison and axis how many differences survive, and how many agree.
-
-    Parameters
-    ----------
-    runs
-        Tables of `shares.compare_with_healthy` or `compare_matched` by name.
-    """
-    rows = {}
-    for run, table in runs.items():
-        for axis in ("lead", "wave"):
-            part = table[table["axis"] == axis]
-            once = part.drop_duplicates(["condition", "name"])
-            pairs = part.groupby(["target", "attribution"])["survives"].sum()
-            rows[run, axis] = {
-                "differences": len(once),
-                "fewest patients": once["n_patient"].min(),
-                "survive, lowest of pairs": pairs.min(),
-                "survive, highest of pairs": pairs.max(),
-                "agree in all pairs": once["agrees"].sum(),
-            }
-    return pd.DataFrame(rows).T
-
-
-PLAIN = {"target": "latent_norm", "attribution": "Grad-CAM"}
-
-NEAR_RANK, AVL_RANK = 3.5, 11.0  # V2-V4 within the first five places, aVL in the last two
+    return table.groupby("condition", sort=False).agg(
+        patients=("n_patient", "max"),
+        lead_lowest=("lead", "min"),
+        lead_median=("lead", "median"),
+        wave_lowest=("wave", "min"),
+        wave_median=("wave", "median"),
+    )
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:
@@ -300,3 +230,72 @@ def _differ(table: pd.DataFrame, equal: pd.DataFrame) -> tuple[str, str, str, fl
     )
     found = [plain["survives"].any(), agree.any(), agree_equal.any()]
     return "leads-differ-by-condition", before, after, sum(map(bool, found)) / len(found)
+
+
+def recorded_shares(table: pd.DataFrame, *, draw: str = "all") -> pd.DataFrame:
+    """Return the shares of the recorded run of whole groups, with the column `condition`."""
+    chosen = table[(table["draw"] == draw) & (table["scaling"] == "lead")]
+    return chosen.rename(columns={"trained_on": "condition"})
+
+
+def compare_matched(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the differences of each condition from as many healthy people, corrected.
+
+    The healthy people were drawn, fitted and explained anew at the condition's number of
+    patients, so that neither the test nor the network has more to learn from.
+
+    Parameters
+    ----------
+    table
+        Shares of the recorded run, with `trained_on`, `draw` and `scaling`.
+    """
+    whole, found = recorded_shares(table), []
+    for condition, rows in whole.groupby("condition", sort=False):
+        count = rows["patient"].nunique()
+        healthy = recorded_shares(table, draw=f"{count} drawn 0")
+        if condition == HEALTHY or count < N_LEAST or not len(healthy):
+            continue
+        compared = compare_groups(widen(rows), widen(healthy))
+        found.append(compared.assign(condition=condition))
+    if not found:
+        return compare_with_healthy(whole[whole["condition"] == HEALTHY])
+    return correct(pd.concat(found, ignore_index=True))
+
+
+def equal_numbers(shares: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
+    """Return the shares with every condition of 3 patients or more cut to the smallest."""
+    counts = shares.groupby("condition")["patient"].nunique()
+    counts = counts[counts >= N_LEAST]
+    parts = []
+    for condition in counts.index:
+        rows = shares[shares["condition"] == condition]
+        patients = sorted(rows["patient"].unique())
+        kept = rows["patient"].isin(
+            pd.Series(patients).sample(counts.min(), random_state=seed).tolist()
+        )
+        parts.append(rows[kept])
+    return pd.concat(parts, ignore_index=True)
+
+
+def count_survivors(runs: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return for each comparison and axis how many differences survive, and how many agree.
+
+    Parameters
+    ----------
+    runs
+        Tables of `shares.compare_with_healthy` or `compare_matched` by name.
+    """
+    rows = {}
+    for run, table in runs.items():
+        for axis in ("lead", "wave"):
+            part = table[table["axis"] == axis]
+            once = part.drop_duplicates(["condition", "name"])
+            pairs = part.groupby(["target", "attribution"])["survives"].sum()
+            rows[run, axis] = {
+                "differences": len(once),
+                "fewest patients": once["n_patient"].min(),
+                "survive, lowest of pairs": pairs.min(),
+                "survive, highest of pairs": pairs.max(),
+                "agree in all pairs": once["agrees"].sum(),
+            }
+    return pd.DataFrame(rows).T

@@ -1,4 +1,4 @@
-"""What the maps say about each claim: shares and audits put against rules fixed beforehand."""
+"""How well the VAE of a group rebuilds people it has not seen, beside its baselines."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Keep the VAEs of the conditions, and what they look at, as artifacts between chapters."""
+"""The VAE of a group of people: how its beats are scaled, varied, learned, kept and explained."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -33,6 +33,16 @@ from ecgnb.leads import LEADS
 from ecgnb.records.labels import condition_slug
 from ecgnb.training import History
 
+STRENGTHS = (0.0, 0.5, 1.0, 2.0)
+
+_N_SEEN = 1000  # beats that a fit sees, original ones and variations
+
+_N_EXPLAINED = 8  # beats of a patient that are explained
+
+_N_COARSE = 64  # times of a map that is kept
+
+_MAPPED = "latent_norm"
+
 
 @dataclass(frozen=True)
 class GroupVae:
@@ -59,55 +69,6 @@ class GroupVae:
                 self.linear.mean.reshape(windows.shape[1:]), windows.shape
             ),
         }
-
-
-def save_group(folder: Path, condition: str, fitted: GroupVae) -> None:
-    """Write the VAE of a condition with its factor and its linear baselines to a folder."""
-    arrays = {f"model.{key}": value.numpy() for key, value in fitted.model.state_dict().items()}
-    for name in ("linear", "linear_varied"):
-        part = getattr(fitted, name)
-        arrays |= {f"{name}.{field.name}": getattr(part, field.name) for field in fields(part)}
-    choices = np.array([fitted.strength, fitted.history.step_taken])
-    files.write_arrays(_path(folder, condition), factor=fitted.factor, choices=choices, **arrays)
-
-
-def _path(folder: Path, condition: str) -> Path:
-    return folder / f"vae_{condition_slug(condition)}.npz"
-
-
-def has_group(folder: Path, condition: str) -> bool:
-    """Return whether a folder holds the VAE of a condition, whole."""
-    return files.is_whole(_path(folder, condition))
-
-
-def load_group(folder: Path, condition: str) -> GroupVae:
-    """Return the VAE of a condition that `save_group` wrote, without the course of its fit.
-
-    Raises
-    ------
-    MissingArtifactError
-        If the folder does not hold it.
-    """
-    arrays = files.read_arrays(_path(folder, condition))
-    state = {
-        name.removeprefix("model."): torch.from_numpy(value)
-        for name, value in arrays.items()
-        if name.startswith("model.")
-    }
-    model = Vae(VaeOptions(n_latent=state["to_latent.weight"].shape[0] // 2))
-    model.load_state_dict(state)
-    linear, varied = (
-        PcaModel(arrays[f"{name}.mean"], arrays[f"{name}.axes"])
-        for name in ("linear", "linear_varied")
-    )
-    strength, step_taken = arrays["choices"].tolist()
-    history = History(step_taken=step_taken)
-    return GroupVae(model.eval(), arrays["factor"], history, strength, linear, varied)
-
-
-STRENGTHS = (0.0, 0.5, 1.0, 2.0)
-
-_N_SEEN = 1000  # beats that a fit sees, original ones and variations
 
 
 def fit_group(
@@ -161,13 +122,6 @@ def _with_variations(
     varied = vary_windows(train.windows[rows], strength=strength, generator=generator)
     windows = np.concatenate([train.windows, varied])
     return replace(train, windows=windows).scaled(factor)
-
-
-_N_EXPLAINED = 8  # beats of a patient that are explained
-
-_N_COARSE = 64  # times of a map that is kept
-
-_MAPPED = "latent_norm"
 
 
 def describe_fit(fitted: GroupVae, test: BeatWindows) -> dict[str, float]:
@@ -272,3 +226,47 @@ def part_of(group: BeatWindows, patients: Sequence[str]) -> BeatWindows:
     """Return the windows of some patients."""
     chosen = np.isin(group.patients, list(patients))
     return BeatWindows(group.windows[chosen], group.patients[chosen])
+
+
+def save_group(folder: Path, condition: str, fitted: GroupVae) -> None:
+    """Write the VAE of a condition with its factor and its linear baselines to a folder."""
+    arrays = {f"model.{key}": value.numpy() for key, value in fitted.model.state_dict().items()}
+    for name in ("linear", "linear_varied"):
+        part = getattr(fitted, name)
+        arrays |= {f"{name}.{field.name}": getattr(part, field.name) for field in fields(part)}
+    choices = np.array([fitted.strength, fitted.history.step_taken])
+    files.write_arrays(_path(folder, condition), factor=fitted.factor, choices=choices, **arrays)
+
+
+def _path(folder: Path, condition: str) -> Path:
+    return folder / f"vae_{condition_slug(condition)}.npz"
+
+
+def has_group(folder: Path, condition: str) -> bool:
+    """Return whether a folder holds the VAE of a condition, whole."""
+    return files.is_whole(_path(folder, condition))
+
+
+def load_group(folder: Path, condition: str) -> GroupVae:
+    """Return the VAE of a condition that `save_group` wrote, without the course of its fit.
+
+    Raises
+    ------
+    MissingArtifactError
+        If the folder does not hold it.
+    """
+    arrays = files.read_arrays(_path(folder, condition))
+    state = {
+        name.removeprefix("model."): torch.from_numpy(value)
+        for name, value in arrays.items()
+        if name.startswith("model.")
+    }
+    model = Vae(VaeOptions(n_latent=state["to_latent.weight"].shape[0] // 2))
+    model.load_state_dict(state)
+    linear, varied = (
+        PcaModel(arrays[f"{name}.mean"], arrays[f"{name}.axes"])
+        for name in ("linear", "linear_varied")
+    )
+    strength, step_taken = arrays["choices"].tolist()
+    history = History(step_taken=step_taken)
+    return GroupVae(model.eval(), arrays["factor"], history, strength, linear, varied)

@@ -1,4 +1,8 @@
-"""What the latents of a VAE hold: beats decoded while latents move, mix, or are drawn."""
+"""A variational autoencoder of 12-lead beats, one per heart condition (Kingma and Welling 2014).
+
+The encoder keeps leads as rows: its kernels run along time only and are shared over leads, so
+that every feature map has a lead axis and a time axis until the dense layers.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +16,47 @@ from torch.nn import functional
 from ecgnb.explanation.windows import N_BEAT_TIME
 from ecgnb.leads import LEADS
 from ecgnb.training import FitOptions, History, draw_windows, fit, seeded
+
+_N_LEAD = len(LEADS)
+
+_N_SHORT = N_BEAT_TIME // 16
+
+_IN_USE_NATS = 0.05
+
+STEPS_TAKEN = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class PcaModel:
+    """Principal components of flattened windows: the linear baseline of a VAE."""
+
+    mean: np.ndarray
+    axes: np.ndarray
+
+    def reconstruct(self, windows: np.ndarray) -> np.ndarray:
+        """Return the reconstruction of windows `(window, lead, time)`."""
+        flat = windows.reshape(len(windows), -1) - self.mean
+        return (flat @ self.axes.T @ self.axes + self.mean).reshape(windows.shape)
+
+
+def fit_pca(windows: np.ndarray, n_component: int) -> PcaModel:
+    """Return the first principal components of windows `(window, lead, time)`, largest first.
+
+    From the eigenvectors of the products of the windows, which is several times faster than
+    a decomposition of windows that are longer than many. Components that the windows do not
+    span are zero.
+    """
+    flat = np.asarray(windows, dtype=np.float64).reshape(len(windows), -1)
+    mean = flat.mean(axis=0)
+    centred = flat - mean
+    count = min(n_component, len(flat))
+    first = len(flat) - count
+    powers, rows = linalg.eigh(centred @ centred.T, subset_by_index=(first, len(flat) - 1))
+    powers, rows = powers[::-1], rows[:, ::-1]
+    spanned = powers > 1e-10 * max(powers[0], np.finfo(float).tiny)
+    lengths = np.where(spanned, np.sqrt(np.maximum(powers, 0)), np.inf)
+    axes = (rows / lengths).T @ centred
+    return PcaModel(mean.astype(np.float32), axes.astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -78,105 +123,6 @@ class Vae(nn.Module):
     def forward(self, windows: Tensor) -> Tensor:
         """Return the reconstruction from the mean of the latents."""
         return self.decode(self.encode(windows)[0])
-
-
-def decode(model: Vae, latents: np.ndarray) -> np.ndarray:
-    """Return windows `(window, lead, time)`, scaled, from latents `(window, latent)`."""
-    with torch.no_grad():
-        return model.decode(torch.from_numpy(np.asarray(latents, dtype=np.float32))).numpy()
-
-
-def latent_means(model: Vae, windows: np.ndarray) -> np.ndarray:
-    """Return the latent means `(window, latent)` of scaled windows."""
-    with torch.no_grad():
-        return model.encode(torch.from_numpy(np.ascontiguousarray(windows)))[0].numpy()
-
-
-def traverse(model: Vae, latent: int, shifts: np.ndarray) -> np.ndarray:
-    """Return windows decoded with one latent at each shift (standard deviations), others at 0."""
-    latents = np.zeros((len(shifts), model.options.n_latent))
-    latents[:, latent] = shifts
-    return decode(model, latents)
-
-
-def interpolate(model: Vae, first: np.ndarray, second: np.ndarray, *, n_beat: int) -> np.ndarray:
-    """Return windows decoded on the line between the mean latents of two sets of windows.
-
-    The first and the last of the `n_beat` windows are the ends of the line.
-    """
-    ends = [latent_means(model, windows).mean(axis=0) for windows in (first, second)]
-    share = np.linspace(0, 1, n_beat)[:, None]
-    return decode(model, (1 - share) * ends[0] + share * ends[1])
-
-
-def first_patient(windows: np.ndarray, patients: np.ndarray) -> np.ndarray:
-    """Return the windows of the patient whose name comes first.
-
-    Examples
-    --------
-    >>> first_patient(np.arange(3), np.array(["b", "a", "b"])).tolist()
-    [1]
-    """
-    return windows[patients == np.unique(patients)[0]]
-
-
-def sample_prior(model: Vae, *, n_beat: int, seed: int = 0) -> np.ndarray:
-    """Return windows decoded from latents that are drawn from the standard normal prior."""
-    generator = np.random.default_rng(seed)
-    return decode(model, generator.standard_normal((n_beat, model.options.n_latent)))
-
-
-def side_by_side(windows: np.ndarray) -> np.ndarray:
-    """Return windows `(window, lead, time)` as one course `(lead, time)`, one after the other.
-
-    Examples
-    --------
-    >>> side_by_side(np.zeros((3, 12, 5))).shape
-    (12, 15)
-    """
-    return np.moveaxis(windows, 0, 1).reshape(windows.shape[1], -1)
-
-
-@dataclass(frozen=True)
-class PcaModel:
-    """Principal components of flattened windows: the linear baseline of a VAE."""
-
-    mean: np.ndarray
-    axes: np.ndarray
-
-    def reconstruct(self, windows: np.ndarray) -> np.ndarray:
-        """Return the reconstruction of windows `(window, lead, time)`."""
-        flat = windows.reshape(len(windows), -1) - self.mean
-        return (flat @ self.axes.T @ self.axes + self.mean).reshape(windows.shape)
-
-
-def fit_pca(windows: np.ndarray, n_component: int) -> PcaModel:
-    """Return the first principal components of windows `(window, lead, time)`, largest first.
-
-    From the eigenvectors of the products of the windows, which is several times faster than
-    a decomposition of windows that are longer than many. Components that the windows do not
-    span are zero.
-    """
-    flat = np.asarray(windows, dtype=np.float64).reshape(len(windows), -1)
-    mean = flat.mean(axis=0)
-    centred = flat - mean
-    count = min(n_component, len(flat))
-    first = len(flat) - count
-    powers, rows = linalg.eigh(centred @ centred.T, subset_by_index=(first, len(flat) - 1))
-    powers, rows = powers[::-1], rows[:, ::-1]
-    spanned = powers > 1e-10 * max(powers[0], np.finfo(float).tiny)
-    lengths = np.where(spanned, np.sqrt(np.maximum(powers, 0)), np.inf)
-    axes = (rows / lengths).T @ centred
-    return PcaModel(mean.astype(np.float32), axes.astype(np.float32))
-
-
-_N_LEAD = len(LEADS)
-
-_N_SHORT = N_BEAT_TIME // 16
-
-_IN_USE_NATS = 0.05
-
-STEPS_TAKEN = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def start_from_pca(model: Vae, windows: np.ndarray) -> None:
@@ -345,6 +291,63 @@ def count_in_use(nats: np.ndarray) -> int:
     1
     """
     return int((np.asarray(nats) > _IN_USE_NATS).sum())
+
+
+def decode(model: Vae, latents: np.ndarray) -> np.ndarray:
+    """Return windows `(window, lead, time)`, scaled, from latents `(window, latent)`."""
+    with torch.no_grad():
+        return model.decode(torch.from_numpy(np.asarray(latents, dtype=np.float32))).numpy()
+
+
+def latent_means(model: Vae, windows: np.ndarray) -> np.ndarray:
+    """Return the latent means `(window, latent)` of scaled windows."""
+    with torch.no_grad():
+        return model.encode(torch.from_numpy(np.ascontiguousarray(windows)))[0].numpy()
+
+
+def traverse(model: Vae, latent: int, shifts: np.ndarray) -> np.ndarray:
+    """Return windows decoded with one latent at each shift (standard deviations), others at 0."""
+    latents = np.zeros((len(shifts), model.options.n_latent))
+    latents[:, latent] = shifts
+    return decode(model, latents)
+
+
+def interpolate(model: Vae, first: np.ndarray, second: np.ndarray, *, n_beat: int) -> np.ndarray:
+    """Return windows decoded on the line between the mean latents of two sets of windows.
+
+    The first and the last of the `n_beat` windows are the ends of the line.
+    """
+    ends = [latent_means(model, windows).mean(axis=0) for windows in (first, second)]
+    share = np.linspace(0, 1, n_beat)[:, None]
+    return decode(model, (1 - share) * ends[0] + share * ends[1])
+
+
+def first_patient(windows: np.ndarray, patients: np.ndarray) -> np.ndarray:
+    """Return the windows of the patient whose name comes first.
+
+    Examples
+    --------
+    >>> first_patient(np.arange(3), np.array(["b", "a", "b"])).tolist()
+    [1]
+    """
+    return windows[patients == np.unique(patients)[0]]
+
+
+def sample_prior(model: Vae, *, n_beat: int, seed: int = 0) -> np.ndarray:
+    """Return windows decoded from latents that are drawn from the standard normal prior."""
+    generator = np.random.default_rng(seed)
+    return decode(model, generator.standard_normal((n_beat, model.options.n_latent)))
+
+
+def side_by_side(windows: np.ndarray) -> np.ndarray:
+    """Return windows `(window, lead, time)` as one course `(lead, time)`, one after the other.
+
+    Examples
+    --------
+    >>> side_by_side(np.zeros((3, 12, 5))).shape
+    (12, 15)
+    """
+    return np.moveaxis(windows, 0, 1).reshape(windows.shape[1], -1)
 
 
 def rebuild_windows(model: Vae, windows: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The picture of a reconstruction on ECG paper, and expectation against what was achieved."""
+"""ECGs as figures: on paper as a cardiologist knows it, and reconstructions beside the truth."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,58 @@ from ecgnb.leads import LEADS
 from ecgnb.records.record import Record
 from ecgnb.text import for_figure
 
+_PULSE_S = 0.4  # room for the calibration pulse
+
+_GAP_S = 0.2  # between two columns of leads
+
 SHOWN_S = 2.5
+
+
+def draw_paper(axes: Axes, duration_s: float, low_mv: float, high_mv: float) -> Axes:
+    """Return the axes with the grid of ECG paper: small squares 40 ms and 0.1 mV."""
+    for step_s, step_mv, colour, width in ((0.04, 0.1, GRID, 0.3), (0.2, 0.5, GRID_BOLD, 0.6)):
+        times = np.arange(0, duration_s + 1e-9, step_s)
+        levels = np.arange(np.floor(low_mv * 2) / 2, high_mv + 1e-9, step_mv)
+        lines = [[(t, levels[0]), (t, levels[-1])] for t in times]
+        lines += [[(0, level), (times[-1], level)] for level in levels]
+        axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, zorder=0))
+    axes.set_aspect(MM_PER_MV / MM_PER_S)
+    return axes
+
+
+def _row_distance(centred: np.ndarray, n_row: int) -> float:
+    """Return the distance of two rows at which a row hardly touches the next, 1.5 to 3 mV."""
+    below = np.arange(len(centred)) % n_row > 0
+    reach = np.nanmax(centred[below], axis=1) - np.nanmin(centred[:-1][below[1:]], axis=1)
+    return float(np.clip(np.ceil(2 * reach.max(initial=0)) / 2, 1.5, 3.0))
+
+
+def _label_paper(axes: Axes, starts: np.ndarray, bases: np.ndarray, duration_s: float) -> None:
+    """Mark seconds in every column, 0 and 1 mV in every row, and fit the height of the figure."""
+    step_s = 0.5 if duration_s < 2 else 1.0
+    marks = np.arange(0, duration_s - (0.3 if len(starts) > 1 else 0) + 1e-9, step_s)
+    axes.set_xticks(
+        [start + mark for start in starts for mark in marks],
+        [f"{m:g}" for _ in starts for m in marks],
+    )
+    axes.set_yticks([base + mv for base in bases for mv in (0, 1)], ["0", "1"] * len(bases))
+    axes.set(xlabel="time / s (25 mm/s)", ylabel="voltage / mV (10 mm/mV)")
+    axes.tick_params(labelsize=8)
+    figure = axes.figure
+    if len(figure.axes) == 1:
+        (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+        width = figure.get_figwidth()
+        ratio = (high - low) * MM_PER_MV / ((right - left) * MM_PER_S)
+        figure.set_figheight((width - 0.7) * ratio + 0.6)
+
+
+def plot_error(axes: Axes, error_mv: np.ndarray, sampling_rate: float) -> Axes:
+    """Return the axes with an error `(time,)` in mV drawn near the lower edge, to scale."""
+    level = axes.get_ylim()[0] + 0.6
+    times = _PULSE_S + np.arange(len(error_mv)) / sampling_rate
+    axes.plot(times, error_mv + level, color=COLOURS[0], linewidth=0.9)
+    axes.text(0.05, level, "error", fontsize=8, color=COLOURS[0], va="center")
+    return axes
 
 
 def plot_reconstruction(
@@ -38,23 +89,6 @@ def plot_reconstruction(
         line.set_color(TRUTH if name == lead else GUESS)
     text = f"{for_figure(made.name)}: {lead} recorded, 11 leads reconstructed"
     axes.set_title(f"{text}. Not for diagnosis.", fontsize=9)
-    return axes
-
-
-_PULSE_S = 0.4  # room for the calibration pulse
-
-_GAP_S = 0.2  # between two columns of leads
-
-
-def draw_paper(axes: Axes, duration_s: float, low_mv: float, high_mv: float) -> Axes:
-    """Return the axes with the grid of ECG paper: small squares 40 ms and 0.1 mV."""
-    for step_s, step_mv, colour, width in ((0.04, 0.1, GRID, 0.3), (0.2, 0.5, GRID_BOLD, 0.6)):
-        times = np.arange(0, duration_s + 1e-9, step_s)
-        levels = np.arange(np.floor(low_mv * 2) / 2, high_mv + 1e-9, step_mv)
-        lines = [[(t, levels[0]), (t, levels[-1])] for t in times]
-        lines += [[(0, level), (times[-1], level)] for level in levels]
-        axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, zorder=0))
-    axes.set_aspect(MM_PER_MV / MM_PER_S)
     return axes
 
 
@@ -112,39 +146,4 @@ def plot_ecg(
             axes.plot(times, base + moved, color=GUESS, lw=0.9)
         axes.text(start + 0.02, base + 0.75, lead, fontsize=9, weight="bold")
     _label_paper(axes, starts, bases, duration_s)
-    return axes
-
-
-def _row_distance(centred: np.ndarray, n_row: int) -> float:
-    """Return the distance of two rows at which a row hardly touches the next, 1.5 to 3 mV."""
-    below = np.arange(len(centred)) % n_row > 0
-    reach = np.nanmax(centred[below], axis=1) - np.nanmin(centred[:-1][below[1:]], axis=1)
-    return float(np.clip(np.ceil(2 * reach.max(initial=0)) / 2, 1.5, 3.0))
-
-
-def _label_paper(axes: Axes, starts: np.ndarray, bases: np.ndarray, duration_s: float) -> None:
-    """Mark seconds in every column, 0 and 1 mV in every row, and fit the height of the figure."""
-    step_s = 0.5 if duration_s < 2 else 1.0
-    marks = np.arange(0, duration_s - (0.3 if len(starts) > 1 else 0) + 1e-9, step_s)
-    axes.set_xticks(
-        [start + mark for start in starts for mark in marks],
-        [f"{m:g}" for _ in starts for m in marks],
-    )
-    axes.set_yticks([base + mv for base in bases for mv in (0, 1)], ["0", "1"] * len(bases))
-    axes.set(xlabel="time / s (25 mm/s)", ylabel="voltage / mV (10 mm/mV)")
-    axes.tick_params(labelsize=8)
-    figure = axes.figure
-    if len(figure.axes) == 1:
-        (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
-        width = figure.get_figwidth()
-        ratio = (high - low) * MM_PER_MV / ((right - left) * MM_PER_S)
-        figure.set_figheight((width - 0.7) * ratio + 0.6)
-
-
-def plot_error(axes: Axes, error_mv: np.ndarray, sampling_rate: float) -> Axes:
-    """Return the axes with an error `(time,)` in mV drawn near the lower edge, to scale."""
-    level = axes.get_ylim()[0] + 0.6
-    times = _PULSE_S + np.arange(len(error_mv)) / sampling_rate
-    axes.plot(times, error_mv + level, color=COLOURS[0], linewidth=0.9)
-    axes.text(0.05, level, "error", fontsize=8, color=COLOURS[0], va="center")
     return axes

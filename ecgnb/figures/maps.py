@@ -1,4 +1,4 @@
-"""Figures of maps: the average beat above, leads below, one colour scale for what is compared."""
+"""Maps of relevance as figures: beside the beat, by lead and wave, by condition."""
 
 from collections.abc import Sequence
 

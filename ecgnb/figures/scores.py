@@ -1,4 +1,4 @@
-"""TODO."""
+"""Scores as figures: matrices of leads, intervals, courses of fits, the family of choices."""
 
 from collections.abc import Sequence
 

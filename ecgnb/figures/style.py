@@ -1,4 +1,4 @@
-"""TODO."""
+"""The look of all figures: colours, line colours of truth and guess, white paper."""
 
 import matplotlib.pyplot as plt
 import seaborn as sns

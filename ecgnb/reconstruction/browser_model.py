@@ -1,4 +1,4 @@
-"""TODO."""
+"""A look-up that a page can carry: what it stores of a recording, and its arithmetic in Python."""
 
 from dataclasses import dataclass
 

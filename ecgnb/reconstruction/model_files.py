@@ -1,4 +1,8 @@
-"""Fitted models as arrays and plain facts, and back: what a file can hold without pickle."""
+"""A personal model as two files, arrays and a card; written whole, read without pickle.
+
+Fitted models become arrays and plain facts, and come back: only the classes of this package are
+made from them.
+"""
 
 import json
 from dataclasses import asdict, fields, is_dataclass

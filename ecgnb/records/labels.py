@@ -1,4 +1,4 @@
-"""From what a header says of a patient to one of the conditions of the book.
+"""Whom a record shows, whose heart, with which condition, and where it comes from.
 
 ptbdb writes a `Reason for admission`, the PhysioNet challenges SNOMED CT codes after `Dx`, LUDB a
 finding a line after `<diagnoses>:`; the tables of codes and findings are `data/snomed.csv` and

@@ -1,4 +1,4 @@
-"""One recording: its signals and labels, how usable each lead is, and why one is refused."""
+"""A recording in memory, its quality lead by lead, and the error that says why there is none."""
 
 from dataclasses import dataclass, replace
 

@@ -2,6 +2,7 @@
 
 Amplitudes and intervals come from the average beat, the rest from the filtered signals. Records
 are described under one method, so differences between groups mean more than single values.
+Recordings that two databases hold are found by the correlation of their signals.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Fill, filter and resample signals: one way for all, `clean`."""
 
 from fractions import Fraction
 

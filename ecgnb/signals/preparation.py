@@ -14,33 +14,7 @@ import numpy as np
 from ecgnb.records.record import Record
 from ecgnb.signals.filters import clean
 
-
-@dataclass(frozen=True)
-class RecordLabels:
-    """What is known about a record apart from its signals."""
-
-    name: str
-    patient: str = ""
-    condition: str = ""
-    origin: str = ""
-    database: str = ""
-    heart: str = ""
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """Offset and factor `(lead, 1)` in mV that bring the training part to [-1, 1]."""
-
-    offset: np.ndarray
-    factor: np.ndarray
-
-    def apply(self, signals_mv: np.ndarray) -> np.ndarray:
-        """Return signals `(..., lead, time)` in scaled units from mV."""
-        return (signals_mv - self.offset) / self.factor
-
-    def to_mv(self, scaled: np.ndarray) -> np.ndarray:
-        """Return signals `(..., lead, time)` in mV from scaled units."""
-        return scaled * self.factor + self.offset
+SCALINGS = ("lead", "record", "window")
 
 
 @dataclass(frozen=True)
@@ -100,6 +74,125 @@ class PreprocessingOptions:
             raise ValueError("gap_s must not be negative and window_s must be positive")
         if self.scaling not in SCALINGS:
             raise ValueError(f"scaling must be one of {', '.join(SCALINGS)}, got {self.scaling!r}")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Time slices of the training, validation and test part of one record."""
+
+    train: slice
+    validation: slice
+    test: slice
+
+
+def split_time(
+    n_time: int, sampling_rate: float, options: PreprocessingOptions | None = None
+) -> Parts:
+    """Return the slices of the training, validation and test part, in this order in time.
+
+    `gap_s` is dropped between the parts, from the beginning of the later one.
+
+    Raises
+    ------
+    ValueError
+        If the record is so short that a part would hold less than half a second.
+
+    Examples
+    --------
+    >>> split_time(1000, 10.0, PreprocessingOptions())
+    Parts(train=slice(0, 600, None), validation=slice(610, 800, None), test=slice(810, 1000, None))
+    """
+    options = options or PreprocessingOptions()
+    gap = round(options.gap_s * sampling_rate)
+    first = round(options.train * n_time)
+    second = round((options.train + options.validation) * n_time)
+    validation = slice(first + gap, second) if options.validation else slice(first, first)
+    parts = Parts(slice(0, first), validation, slice(second + gap, n_time))
+    wanted = [parts.train, parts.test] + [parts.validation] * bool(options.validation)
+    if min(part.stop - part.start for part in wanted) < sampling_rate / 2:
+        raise ValueError(
+            f"a record of {n_time / sampling_rate:.1f} s is too short to be split with gaps of "
+            f"{options.gap_s:g} s: every part needs 0.5 s"
+        )
+    return parts
+
+
+def make_windows(signals: np.ndarray, n_time: int, *, hop: int) -> np.ndarray:
+    """Return windows `(window, lead, time)` of `n_time` samples, one every `hop` samples.
+
+    The copy is contiguous: indexing a strided view later would be several times slower.
+
+    Examples
+    --------
+    >>> make_windows(np.zeros((12, 1000)), 256, hop=128).shape
+    (6, 12, 256)
+    """
+    if hop < 1 or not 0 < n_time <= signals.shape[-1]:
+        raise ValueError(f"no window of {n_time} samples, hop {hop}, in {signals.shape[-1]}")
+    view = np.lib.stride_tricks.sliding_window_view(signals, n_time, axis=-1)
+    return np.ascontiguousarray(np.moveaxis(view[..., ::hop, :], -2, 0))
+
+
+def split_patients(
+    records: Sequence[Any], *, seed: int, test: float = 0.2, validation: float = 0.2
+) -> dict[str, list[Any]]:
+    """Return the records of the parts `train`, `validation`, `test`; no patient is in two.
+
+    Patients are drawn within each condition. A condition with three or more patients has at
+    least one in every part, one with two has them in training and test, a single one trains.
+
+    Parameters
+    ----------
+    records
+        Objects with `name`, `patient` and `condition`; without a patient the name stands in.
+    seed
+        Of the draw; the order of `records` does not matter.
+    """
+    patients: dict[str, list[Any]] = {}
+    for record in sorted(records, key=lambda record: record.name):
+        patients.setdefault(record.patient or record.name, []).append(record)
+    groups: dict[str, list[str]] = {}
+    for patient in sorted(patients):
+        groups.setdefault(patients[patient][0].condition, []).append(patient)
+    generator = np.random.default_rng(seed)
+    parts: dict[str, list[Any]] = {"train": [], "validation": [], "test": []}
+    for condition in sorted(groups):
+        drawn = [str(patient) for patient in generator.permutation(groups[condition])]
+        n_test = max(round(test * len(drawn)), int(test > 0 and len(drawn) > 1))
+        n_validation = max(round(validation * len(drawn)), int(validation > 0 and len(drawn) > 2))
+        names = ["test"] * n_test + ["validation"] * n_validation
+        names += ["train"] * (len(drawn) - len(names))
+        for patient, part in zip(drawn, names, strict=True):
+            parts[part] += patients[patient]
+    return parts
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Offset and factor `(lead, 1)` in mV that bring the training part to [-1, 1]."""
+
+    offset: np.ndarray
+    factor: np.ndarray
+
+    def apply(self, signals_mv: np.ndarray) -> np.ndarray:
+        """Return signals `(..., lead, time)` in scaled units from mV."""
+        return (signals_mv - self.offset) / self.factor
+
+    def to_mv(self, scaled: np.ndarray) -> np.ndarray:
+        """Return signals `(..., lead, time)` in mV from scaled units."""
+        return scaled * self.factor + self.offset
+
+
+@dataclass(frozen=True)
+class RecordLabels:
+    """What is known about a record apart from its signals."""
+
+    name: str
+    patient: str = ""
+    condition: str = ""
+    origin: str = ""
+    database: str = ""
+    heart: str = ""
 
 
 @dataclass(frozen=True)
@@ -205,97 +298,3 @@ def prepare_record(record: Record, options: PreprocessingOptions | None = None) 
     )
     train, validation, test = (part.astype(np.float32) for part in scaled)
     return Prepared(labels, train, validation, test, scaling, options.sampling_rate, options)
-
-
-SCALINGS = ("lead", "record", "window")
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Time slices of the training, validation and test part of one record."""
-
-    train: slice
-    validation: slice
-    test: slice
-
-
-def split_time(
-    n_time: int, sampling_rate: float, options: PreprocessingOptions | None = None
-) -> Parts:
-    """Return the slices of the training, validation and test part, in this order in time.
-
-    `gap_s` is dropped between the parts, from the beginning of the later one.
-
-    Raises
-    ------
-    ValueError
-        If the record is so short that a part would hold less than half a second.
-
-    Examples
-    --------
-    >>> split_time(1000, 10.0, PreprocessingOptions())
-    Parts(train=slice(0, 600, None), validation=slice(610, 800, None), test=slice(810, 1000, None))
-    """
-    options = options or PreprocessingOptions()
-    gap = round(options.gap_s * sampling_rate)
-    first = round(options.train * n_time)
-    second = round((options.train + options.validation) * n_time)
-    validation = slice(first + gap, second) if options.validation else slice(first, first)
-    parts = Parts(slice(0, first), validation, slice(second + gap, n_time))
-    wanted = [parts.train, parts.test] + [parts.validation] * bool(options.validation)
-    if min(part.stop - part.start for part in wanted) < sampling_rate / 2:
-        raise ValueError(
-            f"a record of {n_time / sampling_rate:.1f} s is too short to be split with gaps of "
-            f"{options.gap_s:g} s: every part needs 0.5 s"
-        )
-    return parts
-
-
-def make_windows(signals: np.ndarray, n_time: int, *, hop: int) -> np.ndarray:
-    """Return windows `(window, lead, time)` of `n_time` samples, one every `hop` samples.
-
-    The copy is contiguous: indexing a strided view later would be several times slower.
-
-    Examples
-    --------
-    >>> make_windows(np.zeros((12, 1000)), 256, hop=128).shape
-    (6, 12, 256)
-    """
-    if hop < 1 or not 0 < n_time <= signals.shape[-1]:
-        raise ValueError(f"no window of {n_time} samples, hop {hop}, in {signals.shape[-1]}")
-    view = np.lib.stride_tricks.sliding_window_view(signals, n_time, axis=-1)
-    return np.ascontiguousarray(np.moveaxis(view[..., ::hop, :], -2, 0))
-
-
-def split_patients(
-    records: Sequence[Any], *, seed: int, test: float = 0.2, validation: float = 0.2
-) -> dict[str, list[Any]]:
-    """Return the records of the parts `train`, `validation`, `test`; no patient is in two.
-
-    Patients are drawn within each condition. A condition with three or more patients has at
-    least one in every part, one with two has them in training and test, a single one trains.
-
-    Parameters
-    ----------
-    records
-        Objects with `name`, `patient` and `condition`; without a patient the name stands in.
-    seed
-        Of the draw; the order of `records` does not matter.
-    """
-    patients: dict[str, list[Any]] = {}
-    for record in sorted(records, key=lambda record: record.name):
-        patients.setdefault(record.patient or record.name, []).append(record)
-    groups: dict[str, list[str]] = {}
-    for patient in sorted(patients):
-        groups.setdefault(patients[patient][0].condition, []).append(patient)
-    generator = np.random.default_rng(seed)
-    parts: dict[str, list[Any]] = {"train": [], "validation": [], "test": []}
-    for condition in sorted(groups):
-        drawn = [str(patient) for patient in generator.permutation(groups[condition])]
-        n_test = max(round(test * len(drawn)), int(test > 0 and len(drawn) > 1))
-        n_validation = max(round(validation * len(drawn)), int(validation > 0 and len(drawn) > 2))
-        names = ["test"] * n_test + ["validation"] * n_validation
-        names += ["train"] * (len(drawn) - len(names))
-        for patient, part in zip(drawn, names, strict=True):
-            parts[part] += patients[patient]
-    return parts

@@ -1,4 +1,10 @@
-"""What a recording adds to the heart: wander, muscle noise, mains hum; and fibrillatory waves."""
+"""Simulate 12-lead ECGs whose every wave, beat and abnormality is known.
+
+The heart is a dipole that moves through a few Gaussian waves a beat (Sameni et al. 2007), turned
+by respiration and seen through one person's lead vectors (Edenbrandt and Pahlm 1988); each wave
+adds a little that no dipole can give. Nine electrodes add wander, muscle noise and mains hum.
+Only 8 leads are computed: III, aVR, aVL and aVF follow, so that Einthoven's law holds.
+"""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,7 @@
-"""One fit of a heart condition's VAE: who is in its parts, and its scores, maps and audit."""
+"""Fit, explain and audit the VAE of every heart condition of a folder: tasks that can resume.
+
+A task is one fit of a condition's VAE, with who is in its parts, its scores, maps and audit.
+"""
 
 import gzip
 import time
