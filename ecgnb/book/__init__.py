@@ -1,1 +1,12 @@
 """Notebooks and recorded tables become the site and its verdicts."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    submod_attrs={
+        "chapter": ["open_chapter", "read_shares", "show_source", "show_text", "version_table"],
+        "claims": ["VERDICTS", "score_claims", "verdict"],
+        "scorecard": ["add_own_run", "plot_verdicts", "show_cards"],
+    },
+)

@@ -1,1 +1,33 @@
 """One lead in, twelve out: methods, scores, personal models."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    submod_attrs={
+        "browser_model": ["make_recording", "paste_average_beat", "predict_live", "score_hidden"],
+        "cnn": ["HEADS", "StackedCnn", "matched_width"],
+        "corrector": ["Corrector"],
+        "linear": ["solve_ridge"],
+        "methods": [
+            "ALL_INPUTS",
+            "CLOSED_FORMS",
+            "METHODS",
+            "Method",
+            "find_worst_cases",
+            "predict_test",
+            "score_method",
+        ],
+        "model_files": ["load_personal", "save_personal"],
+        "personal": ["CAUTION", "PersonalModel", "clean_input", "fit_personal", "reconstruct"],
+        "scores": [
+            "compare_by_origin",
+            "compare_methods",
+            "lead_usefulness",
+            "only_independent",
+            "score_leads",
+            "score_pairs",
+            "summarise",
+        ],
+    },
+)

@@ -1,0 +1,5 @@
+"""`python -m ecgnb` is the command line."""
+
+from ecgnb.cli.commands import main
+
+main()
