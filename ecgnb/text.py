@@ -28,12 +28,12 @@ def lines_for_terminal(text: object) -> str:
     return "\n".join(clean_text(line) for line in str(text).splitlines())
 
 
-def for_page(text: object) -> str:
+def _for_page(text: object) -> str:
     """Return text for HTML: no control characters, no markup.
 
     Examples
     --------
-    >>> for_page("<b>&'")
+    >>> _for_page("<b>&'")
     '&lt;b&gt;&amp;&#x27;'
     """
     return html.escape(for_terminal(text))

@@ -113,12 +113,12 @@ def _step(
     terms = loss(model, *batch)
     optimiser.zero_grad(set_to_none=True)
     torch.stack(list(terms.values())).sum().backward()
-    clip_gradients(model, options.clip)
+    _clip_gradients(model, options.clip)
     optimiser.step()
     return terms
 
 
-def clip_gradients(model: nn.Module, largest: float) -> None:
+def _clip_gradients(model: nn.Module, largest: float) -> None:
     """Shorten the gradient of each member to a norm of at most `largest`."""
     n_member = getattr(model, "n_member", 1)
     gradients = [p.grad for p in model.parameters() if p.grad is not None]

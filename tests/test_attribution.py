@@ -92,7 +92,7 @@ def test_the_rectified_map_is_the_positive_part_of_the_signed_one(model, windows
 
 
 def test_the_error_of_a_lead_ignores_the_other_leads_of_the_target(model, windows):
-    error = partial(attribution.lead_error, lead=7)
+    error = partial(attribution._lead_error, lead=7)
     whole = torch.from_numpy(windows)
     expected = (model(whole) - whole)[:, 7].square().sum(dim=1)
     torch.testing.assert_close(error(model, whole), expected)
@@ -102,7 +102,7 @@ def test_the_error_under_a_mask_is_that_of_its_lead_and_time(model, windows):
     mask = np.zeros((12, 256), dtype=bool)
     mask[7, 20:40] = True
     whole = torch.from_numpy(windows)
-    expected = attribution.lead_error(model, whole, lead=7, place=slice(20, 40))
+    expected = attribution._lead_error(model, whole, lead=7, place=slice(20, 40))
     torch.testing.assert_close(attribution.masked_error(model, whole, mask=mask), expected)
 
 

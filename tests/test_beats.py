@@ -8,11 +8,11 @@ from ecgnb.records.databases import find_records
 from ecgnb.records.wfdb_files import read_record
 from ecgnb.signals.beats import (
     WAVES,
+    _qrs_bounds,
+    _rms_lead,
     align_beats,
     average_beat,
     find_peaks,
-    qrs_bounds,
-    rms_lead,
     wave_masks,
 )
 from ecgnb.simulation.conditions import CONDITION_MODELS
@@ -31,7 +31,7 @@ def matched(peaks, truth, sampling_rate):
 def test_the_rms_lead_uses_the_eight_independent_leads():
     eight = np.random.default_rng(0).normal(size=(8, 20))
     expected = np.sqrt((eight**2).mean(axis=0))
-    np.testing.assert_allclose(rms_lead(derive_leads(eight)), expected)
+    np.testing.assert_allclose(_rms_lead(derive_leads(eight)), expected)
 
 
 def test_r_peaks_are_found_at_15_db_noise_in_every_condition():
@@ -142,7 +142,7 @@ def test_waves_lie_where_the_simulator_put_them():
 
 def test_a_beat_without_p_wave_has_no_p_mask():
     beat, r_peak, _ = simulated_beat("healthy control", 1)
-    start, _ = qrs_bounds(beat, 500.0, r_peak)
+    start, _ = _qrs_bounds(beat, 500.0, r_peak)
     flat = beat.copy()
     flat[:, :start] = beat[:, start : start + 1]
     masks = wave_masks(flat, 500.0, r_peak)
@@ -152,10 +152,10 @@ def test_a_beat_without_p_wave_has_no_p_mask():
 
 def test_a_bundle_branch_block_has_a_broader_qrs_complex():
     healthy = np.median(
-        [np.diff(qrs_bounds(*simulated_args("healthy control", s)))[0] for s in range(5)]
+        [np.diff(_qrs_bounds(*simulated_args("healthy control", s)))[0] for s in range(5)]
     )
     block = np.median(
-        [np.diff(qrs_bounds(*simulated_args("bundle branch block", s)))[0] for s in range(5)]
+        [np.diff(_qrs_bounds(*simulated_args("bundle branch block", s)))[0] for s in range(5)]
     )
     assert block / 500 >= 0.12
     assert healthy / 500 <= 0.11

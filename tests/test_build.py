@@ -52,7 +52,7 @@ def test_every_copy_of_the_condition_page_has_its_own_label_and_figures():
     ]
     cells[2].metadata["mystnb"] = {"figure": {"name": "fig-condition-map", "caption": "A map."}}
     notebook = nbformat.v4.new_notebook(cells=cells)
-    build.name_condition(notebook, "bundle branch block")
+    build._name_condition(notebook, "bundle branch block")
     assert notebook.cells[0].source.startswith(
         "(ch-condition-bundle-branch-block)=\n# Bundle branch"
     )

@@ -9,7 +9,7 @@ from test_formats import draw_samples, write_with_wfdb
 from ecgnb.records.databases import find_records, load_database
 from ecgnb.records.record import RecordError
 from ecgnb.signals.preparation import PreprocessingOptions, prepare_record
-from ecgnb.signals.prepared_files import file_key, prepare_file
+from ecgnb.signals.prepared_files import _file_key, prepare_file
 from ecgnb.simulation.cohort import write_cohort
 
 
@@ -50,11 +50,11 @@ def test_a_sample_file_of_any_name_is_part_of_the_key(tmp_path):
     samples = draw_samples("516", n_time=6000)
     path = write_with_wfdb(tmp_path, "516", samples)
     options = PreprocessingOptions()
-    before = file_key(path, "twadb", options)
+    before = _file_key(path, "twadb", options)
     (tmp_path / "other").mkdir()
     write_with_wfdb(tmp_path / "other", "516", samples // 2)
     shutil.copy(tmp_path / "other" / "r1b.dat", tmp_path / "r1b.dat")
-    assert file_key(path, "twadb", options) != before
+    assert _file_key(path, "twadb", options) != before
 
 
 def test_the_second_load_of_all_real_records_is_much_faster(tmp_path):

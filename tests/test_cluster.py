@@ -100,7 +100,7 @@ def test_a_cluster_gives_the_same_table_and_survives_a_killed_worker(
     assert out.read_bytes() == undisturbed
     calls = [joblib.delayed(os.getpid)()]
     with pytest.raises(ClusterError, match=r"does not see .*absent"):
-        runner.run_all(calls, tmp_path / "absent", scheduler=cluster.address)
+        runner._run_all(calls, tmp_path / "absent", scheduler=cluster.address)
 
 
 def test_a_scheduler_that_is_restarted_costs_no_result(cohort, undisturbed, cluster, tmp_path):
@@ -123,9 +123,9 @@ def test_a_scheduler_that_is_restarted_costs_no_result(cohort, undisturbed, clus
 def test_a_cluster_that_is_not_there_is_named(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "CONNECT_S", 0.5)
     with pytest.raises(ClusterError, match=f"no Dask scheduler answers at {cluster.address}"):
-        runner.run_all([], tmp_path, scheduler=cluster.address)
+        runner._run_all([], tmp_path, scheduler=cluster.address)
     with pytest.raises(ClusterError, match="no Dask scheduler answers at nonsense"):
-        runner.run_all([], tmp_path, scheduler="nonsense://")
+        runner._run_all([], tmp_path, scheduler="nonsense://")
 
 
 def test_the_slurm_script_runs_what_a_cluster_runs(cohort, undisturbed, tmp_path):

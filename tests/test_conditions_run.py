@@ -24,7 +24,7 @@ def cohort(tmp_path_factory):
 @pytest.fixture(scope="module", autouse=True)
 def few_folds():
     """Fit two conditions in one fold each, with few beats, and audit with few cases."""
-    real = conditions.plan_folds
+    real = conditions._plan_folds
 
     def plan(patients, *, seed=0):
         wanted = ("healthy control", "hypertrophy")
@@ -77,7 +77,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_tables(cohort, finish
     (damaged,) = store.glob("hypertrophy--all--lead--0--*.scores.csv")
     damaged.write_bytes(damaged.read_bytes()[:-40])
     fitted = []
-    real = conditions.fold_tables
+    real = conditions._fold_tables
     monkeypatch.setattr(
         conditions, "fold_tables", lambda fold, *rest: fitted.append(fold) or real(fold, *rest)
     )
@@ -107,7 +107,7 @@ def test_every_condition_is_listed_with_its_number_of_patients(finished):
 
 
 def test_a_vae_never_explains_or_scores_a_patient_it_has_seen(cohort):
-    folds = conditions.plan_folds({"healthy control": list("abcdefghijk")})
+    folds = conditions._plan_folds({"healthy control": list("abcdefghijk")})
     for fold in folds:
         assert not set(fold.test) & {*fold.train, *fold.validation}
         assert not set(fold.train) & set(fold.validation)
@@ -116,12 +116,12 @@ def test_a_vae_never_explains_or_scores_a_patient_it_has_seen(cohort):
 
 
 def test_a_condition_with_two_patients_is_not_fitted():
-    assert conditions.plan_folds({"myocarditis": ["a", "b"]}) == []
+    assert conditions._plan_folds({"myocarditis": ["a", "b"]}) == []
 
 
 def test_healthy_people_are_also_drawn_to_the_number_of_each_other_condition():
     patients = {"healthy control": list("abcdefghijk"), "hypertrophy": list("xyz")}
-    drawn = [fold for fold in conditions.plan_folds(patients) if "drawn" in fold.draw]
+    drawn = [fold for fold in conditions._plan_folds(patients) if "drawn" in fold.draw]
     assert {len({*f.train, *f.validation, *f.test}) for f in drawn} == {3}
 
 

@@ -26,20 +26,20 @@ from ecgnb.records.databases import (
     load_record,
     record_paths,
 )
-from ecgnb.records.download import parse_sums
+from ecgnb.records.download import _parse_sums
 from ecgnb.records.labels import (
     ADMISSIONS,
     CONDITIONS,
     OTHER,
+    _ludb_conditions,
+    _share_beyond_three,
+    _snomed_conditions,
     condition_of,
     label_record,
     labels_of,
-    ludb_conditions,
-    share_beyond_three,
-    snomed_conditions,
 )
 from ecgnb.records.record import Record
-from ecgnb.records.wfdb_files import read_header, read_signals, write_record
+from ecgnb.records.wfdb_files import _read_signals, read_header, write_record
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
 from ecgnb.signals.filters import filter_signals
 from ecgnb.simulation.cohort import write_cohort
@@ -80,7 +80,7 @@ def test_every_wording_of_ptbdb_has_a_condition(wording):
 
 
 def test_the_code_table_covers_the_133_codes_of_the_challenges():
-    table = snomed_conditions()
+    table = _snomed_conditions()
     assert len(table) == 133
     assert all(code.isdigit() for code in table)
     assert set(table.values()) == {*CONDITIONS, OTHER} - {"myocarditis"}
@@ -195,8 +195,8 @@ def test_missing_samples_do_not_hide_the_rank():
     signals = make_record(3).signals
     signals[4, 5:50] = np.nan
     signals[7, 90:95] = np.nan
-    assert share_beyond_three(signals) < 1e-9
-    assert np.isnan(share_beyond_three(signals * np.nan))
+    assert _share_beyond_three(signals) < 1e-9
+    assert np.isnan(_share_beyond_three(signals * np.nan))
 
 
 @pytest.mark.parametrize("database", DATABASES)
@@ -291,7 +291,7 @@ def test_the_findings_of_ludb_give_one_condition(findings, condition):
 
 
 def test_every_finding_of_ludb_has_a_condition_and_a_new_one_is_listed(tmp_path):
-    assert set(ludb_conditions().values()) <= {*CONDITIONS, OTHER}
+    assert set(_ludb_conditions().values()) <= {*CONDITIONS, OTHER}
     findings = ("<diagnoses>:", "Left atrial hypertrophy.", "Something new.")
     record = replace(make_record(8), name="1", comments=findings)
     write_record(record, tmp_path / "ludb" / "data")
@@ -304,7 +304,7 @@ def test_every_wording_in_the_table_of_ludb_is_known():
     table = pd.read_csv(database_folder(real_data("ludb"), "ludb") / "ludb.csv").iloc[:, 3:]
     cells = table.fillna("").to_numpy().ravel()
     words = {line.strip().lower() for cell in cells for line in cell.splitlines()}
-    known = ludb_conditions().keys()
+    known = _ludb_conditions().keys()
     assert {
         word for word in words if word not in known and f"rhythm: {word}" not in known
     } == set()
@@ -312,7 +312,7 @@ def test_every_wording_in_the_table_of_ludb_is_known():
 
 def test_the_files_of_ludb_are_fetched_with_their_marks_and_findings():
     sums = database_folder(real_data("ludb"), "ludb") / "SHA256SUMS.txt"
-    wanted = [name for name in parse_sums(sums.read_text())
+    wanted = [name for name in _parse_sums(sums.read_text())
               if re.fullmatch(DATABASES["ludb"].files, name)]  # fmt: skip
     assert len(wanted) == 200 * (2 + 12) + 1
 
@@ -353,7 +353,7 @@ def test_no_sample_of_a_record_that_is_not_wanted_is_read(cohort, monkeypatch):
     seen = []
     monkeypatch.setattr(
         "ecgnb.records.read_signals",
-        lambda path, *rest: seen.append(path) or read_signals(path, *rest),
+        lambda path, *rest: seen.append(path) or _read_signals(path, *rest),
     )
     records = load_database(cohort, "ptbdb", condition="myocarditis", limit=1).records
     assert {path.stem for path in seen} == {record.name for record in records}

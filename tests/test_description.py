@@ -17,8 +17,9 @@ from ecgnb.records.databases import load_database
 from ecgnb.records.labels import TWADB_FROM_PTBDB
 from ecgnb.records.wfdb_files import read_record, write_record
 from ecgnb.signals.description import (
-    band_powers,
-    beat_figures,
+    _band_powers,
+    _beat_figures,
+    _singular_shares,
     compare_descriptions,
     describe_record,
     describe_records,
@@ -26,7 +27,6 @@ from ecgnb.signals.description import (
     list_records,
     match_records,
     name_known,
-    singular_shares,
     summarise_origins,
 )
 from ecgnb.signals.filters import resample_signals
@@ -49,7 +49,7 @@ def table(healthy):
 def test_three_sources_fill_three_singular_directions():
     generator = np.random.default_rng(0)
     signals = derive_leads(generator.normal(size=(8, 3)) @ generator.normal(size=(3, 400)))
-    shares = singular_shares(signals)
+    shares = _singular_shares(signals)
     assert shares.sum() == pytest.approx(1)
     assert shares[3:].sum() < 1e-12
     assert np.all(np.diff(shares) <= 1e-15)
@@ -58,7 +58,7 @@ def test_three_sources_fill_three_singular_directions():
 def test_band_powers_find_a_sinusoid_and_keep_its_power():
     times = np.arange(0, 60, 1 / 500)
     signals = np.tile(0.1 * np.sin(2 * np.pi * 12 * times), (12, 1))
-    powers = band_powers(signals, 500.0)
+    powers = _band_powers(signals, 500.0)
     assert powers.argmax() == 6  # 10-14 Hz
     assert powers[6] * 4 == pytest.approx(100**2 / 2, rel=0.1)
 
@@ -87,7 +87,7 @@ def test_both_tables_on_a_mirror_are_written(tmp_path):
 
 
 def test_a_record_without_beats_is_described_without_beat_figures():
-    assert beat_figures(np.zeros((12, 5000)), 500.0) == {}
+    assert _beat_figures(np.zeros((12, 5000)), 500.0) == {}
 
 
 def test_a_resampled_copy_is_matched_and_another_record_of_the_person_is_not():

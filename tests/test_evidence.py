@@ -149,7 +149,7 @@ def scores(**errors):
 
 
 def test_half_the_error_for_every_patient_is_a_ratio_of_a_half_without_spread():
-    row = group_scores.compare_scores(scores(VAE=0.1, PCA=0.2)).iloc[0]
+    row = group_scores._compare_scores(scores(VAE=0.1, PCA=0.2)).iloc[0]
     assert row[["ratio", "low", "high"]].tolist() == pytest.approx([0.5, 0.5, 0.5])
     assert (row["won"], row["n_patient"]) == (1, 5)
 

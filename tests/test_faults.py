@@ -14,7 +14,7 @@ import pytest
 from disturbed import ended, finish, start, wait_for_tasks
 
 from ecgnb.simulation.cohort import write_cohort
-from ecgnb.studies.runner import locked
+from ecgnb.studies.runner import _locked
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_a_full_disk_is_named_and_costs_no_result(cohort, undisturbed, tmp_path)
 
 def test_a_second_run_in_the_same_folder_is_refused(cohort, undisturbed, tmp_path):
     out = tmp_path / "t.csv.gz"
-    with locked(out.with_name(out.name + ".tasks")):
+    with _locked(out.with_name(out.name + ".tasks")):
         status, text = ended(start(cohort, out), out)
     assert status == 1
     assert "another run" in text

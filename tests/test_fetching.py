@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from ecgnb.records.download import FetchError, fetch_database, parse_sums
+from ecgnb.records.download import FetchError, _parse_sums, fetch_database
 
 FILES = {f"twa{number:02d}.{kind}": f"{number}{kind}".encode() * 50
          for number in range(6) for kind in ("hea", "dat")}  # fmt: skip
@@ -126,4 +126,4 @@ def test_an_absent_server_is_an_error_that_says_so(tmp_path):
 
 
 def test_lines_that_are_no_sums_are_left_out():
-    assert parse_sums("hello\n" + "b" * 64 + " x.hea\n") == {"x.hea": "b" * 64}
+    assert _parse_sums("hello\n" + "b" * 64 + " x.hea\n") == {"x.hea": "b" * 64}

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import http.server
 import random
+import runpy
 import subprocess
 import sys
 import threading
@@ -16,10 +17,9 @@ from conftest import DATA, real_data
 from ecgnb.records.databases import database_folder
 from ecgnb.records.download import (
     FetchError,
-    check_sums,
+    _check_sums,
+    _read_registry,
     fetch_database,
-    read_registry,
-    verified_sums,
 )
 from ecgnb.simulation.cohort import write_cohort
 
@@ -78,7 +78,7 @@ def source(tmp_path_factory):
 @pytest.fixture
 def server(source):
     mirror, root = source
-    registry = read_registry("twadb")  # a simulated record may bear a real one's name
+    registry = _read_registry("twadb")  # a simulated record may bear a real one's name
     paths = sorted(path for path in root.glob("twa*") if path.suffix != ".atr")
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     digests = {name: one for name, one in digests.items() if registry.get(name, one) == one}
@@ -204,8 +204,8 @@ def test_a_linked_folder_inside_is_not_written_through(server, tmp_path):
 
 
 def test_a_manifest_that_contradicts_the_registry_is_refused(server, tmp_path):
-    name, digest = next(iter(read_registry("twadb").items()))
-    check_sums({name: digest, "other.hea": "0" * 64}, {name: digest})
+    name, digest = next(iter(_read_registry("twadb").items()))
+    _check_sums({name: digest, "other.hea": "0" * 64}, {name: digest})
     server[2].sums = f"{'0' * 64} {name}\n".encode()
     with pytest.raises(FetchError, match=rf"disagrees .* {name}"):
         fetch_few(server[0], tmp_path / "out", only="")
@@ -220,9 +220,10 @@ def test_a_manifest_without_end_is_refused(server, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("database", ["twadb", "ptbdb", "ludb"])
 def test_the_registry_is_what_the_verified_files_give(database):
-    registry = read_registry(database)
+    registry = _read_registry(database)
     assert len(registry) > 50
     assert not [name for name in registry if name.endswith((".hea", ".qrs"))]
-    sums = verified_sums(real_data(database), database)
+    script = runpy.run_path(str(ROOT / "benchmarks" / "registry.py"))
+    sums = script["verified_sums"](real_data(database), database)
     assert sums
     assert sums == {name: registry[name] for name in sums}

@@ -32,7 +32,7 @@ def test_an_interpolation_begins_and_ends_at_the_two_people(model, windows):
 
 def test_the_middle_of_a_line_decodes_the_mean_of_its_ends(model, windows):
     line = vae.interpolate(model, windows[:1], windows[1:2], n_beat=3)
-    middle = vae.latent_means(model, windows[:2]).mean(axis=0)[None]
+    middle = vae._latent_means(model, windows[:2]).mean(axis=0)[None]
     np.testing.assert_allclose(line[1:2], vae.decode(model, middle), atol=1e-4)
 
 

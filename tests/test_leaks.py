@@ -6,9 +6,9 @@ import pytest
 from ecgnb.signals.preparation import prepare_record
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 from ecgnb.studies.leaks import (
+    _one_tap_prediction,
     band_scores,
     filter_leak,
-    one_tap_prediction,
     scaling_leak,
     window_leak,
 )
@@ -27,7 +27,7 @@ def records():
 
 def test_one_tap_prediction_is_least_squares_with_an_intercept():
     train, test = np.random.default_rng(0).normal(size=(2, 4, 200))
-    prediction = one_tap_prediction(train, test, 2)
+    prediction = _one_tap_prediction(train, test, 2)
     design = np.stack([train[2], np.ones(200)], axis=1)
     weights = np.linalg.lstsq(design, train.T, rcond=None)[0]
     expected = (np.stack([test[2], np.ones(200)], axis=1) @ weights).T
@@ -70,7 +70,7 @@ def test_band_scores_are_those_of_the_predictions_themselves(records):
     prepared = prepare_record(records[0])
     mses, rs = [], []
     for visible in range(12):
-        prediction = one_tap_prediction(prepared.train, prepared.test, visible)
+        prediction = _one_tap_prediction(prepared.train, prepared.test, visible)
         for lead in set(range(12)) - {visible}:
             mses.append(np.mean((prediction[lead] - prepared.test[lead]) ** 2))
             rs.append(np.corrcoef(prediction[lead], prepared.test[lead])[0, 1])

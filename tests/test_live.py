@@ -68,7 +68,7 @@ def test_the_look_up_of_the_page_is_that_of_the_ladder(prepared, recording):
 
 
 def test_a_recording_is_packed_without_loss(recording):
-    packed = json.loads(json.dumps(live.pack_recording(recording)))
+    packed = json.loads(json.dumps(live._pack_recording(recording)))
     found = np.frombuffer(base64.b64decode(packed["library"]), "<i2") / 1000
     assert np.array_equal(np.round(found, 3), np.round(recording.library, 3).ravel())
     assert len(packed["peaks"]) == len(LEADS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ecgnb.leads import LEADS
-from ecgnb.reconstruction.methods import CLOSED_FORMS, METHODS, Method, fit_and_time, predict_test
+from ecgnb.reconstruction.methods import CLOSED_FORMS, METHODS, Method, _fit_and_time, predict_test
 from ecgnb.signals.preparation import prepare_record
 from ecgnb.simulation.cohort import write_cohort
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
@@ -62,7 +62,7 @@ def test_a_closed_form_is_timed_lead_by_lead_and_a_network_in_equal_parts(
         return line.fit(prepared, inputs, **options)
 
     monkeypatch.setitem(METHODS, "noted", Method("noted", "", noting, is_network))
-    predictions, costs = fit_and_time(prepared, "noted")
+    predictions, costs = _fit_and_time(prepared, "noted")
     leads = tuple(range(12))
     assert asked == ([leads] if is_network else [(lead,) for lead in leads])
     assert predictions.shape == (12, 12, prepared.test.shape[1])

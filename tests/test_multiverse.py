@@ -3,7 +3,7 @@ import pytest
 
 from ecgnb.signals.preparation import prepare_record
 from ecgnb.simulation.cohort import plan_cohort, write_cohort
-from ecgnb.studies.multiverse import Member, cut_windows, family, run_member, run_multiverse
+from ecgnb.studies.multiverse import Member, _cut_windows, _family, _run_member, run_multiverse
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +14,7 @@ def prepared():
 
 
 def test_the_family_holds_no_member_twice():
-    members = family()
+    members = _family()
     assert len({member.name for member in members}) == len(members)
 
 
@@ -24,7 +24,7 @@ def test_a_misspelt_choice_is_refused_with_the_known_ones():
 
 
 def test_windows_in_time_share_no_sample_with_the_test_part(prepared):
-    train, check, test = cut_windows(prepared, Member())
+    train, check, test = _cut_windows(prepared, Member())
     assert np.isin(train[0, 0], prepared.train[0]).all()
     for windows, part in ((train, "train"), (check, "validation"), (test, "test")):
         signals = getattr(prepared, part)
@@ -32,19 +32,19 @@ def test_windows_in_time_share_no_sample_with_the_test_part(prepared):
 
 
 def test_shuffled_windows_overlap_those_of_training(prepared):
-    train, _, test = cut_windows(prepared, Member(split="shuffled"))
+    train, _, test = _cut_windows(prepared, Member(split="shuffled"))
     assert np.isin(test[:, 1], train[:, 1]).any()
 
 
 def test_windows_scaled_alone_span_minus_one_to_one(prepared):
-    for windows in cut_windows(prepared, Member(scaling="window")):
+    for windows in _cut_windows(prepared, Member(scaling="window")):
         np.testing.assert_allclose(windows.max(axis=-1), 1, atol=1e-5)
         np.testing.assert_allclose(windows.min(axis=-1), -1, atol=1e-5)
 
 
 @pytest.mark.parametrize("model", ["line", "cnn_1d", "cnn_2d_separable"])
 def test_every_kind_of_model_scores_all_pairs(prepared, model):
-    scores = run_member(prepared, Member(model, window_s=0.512), n_step=3)
+    scores = _run_member(prepared, Member(model, window_s=0.512), n_step=3)
     assert len(scores) == 132
     assert scores["mse"].notna().all()
 

@@ -89,7 +89,7 @@ def test_no_sample_of_the_test_part_touches_the_training(prepared):
 
 def test_predictions_cover_the_whole_part(prepared):
     model = cnn.StackedCnn(12, "2d_shared", 8)
-    guess = cnn.predict_windows(model, prepared.test)
+    guess = cnn._predict_windows(model, prepared.test)
     assert guess.shape == (12, 12, prepared.test.shape[1])
     assert np.isfinite(guess).all()
 
@@ -104,7 +104,7 @@ def test_a_network_of_another_window_length_predicts_with_its_own(head, n_time):
     torch.manual_seed(0)
     model, quarter = cnn.StackedCnn(12, head, 4, n_time=n_time), n_time // 4
     period = np.random.default_rng(0).normal(size=(12, quarter)).astype(np.float32)
-    guess = cnn.predict_windows(model, np.tile(period, 12))
+    guess = cnn._predict_windows(model, np.tile(period, 12))
     with torch.no_grad():
         quarters = model(torch.from_numpy(np.tile(period, 4))[None])[0].unflatten(-1, (4, quarter))
     weights = torch.hann_window(n_time + 2, periodic=False)[1:-1].reshape(4, quarter)

@@ -5,7 +5,7 @@ from ecgnb.reconstruction.linear import fit_least_squares, solve_ridge
 from ecgnb.signals.preparation import prepare_record
 from ecgnb.simulation.cohort import plan_cohort
 from ecgnb.studies import population
-from ecgnb.studies.inventory import score_frank
+from ecgnb.studies.inventory import _score_frank
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def prepared(simulated):
 
 def score_all(prepared):
     people = population.Population.of(prepared)
-    return [population.score_left_out(people, number) for number in range(len(prepared))]
+    return [population._score_left_out(people, number) for number in range(len(prepared))]
 
 
 def test_a_person_is_predicted_without_their_own_training_part(prepared):
@@ -34,7 +34,7 @@ def test_a_person_is_predicted_without_their_own_training_part(prepared):
 
 
 def test_the_line_of_others_is_least_squares_on_all_their_samples(prepared):
-    others = population.total([population.part_moments(one, 0.0) for one in prepared[1:]])
+    others = population.total([population._part_moments(one, 0.0) for one in prepared[1:]])
     predicted = solve_ridge(others[7][0], None).predict(prepared[0].test[7])
     joined = np.concatenate([one.train for one in prepared[1:]], axis=1)
     line = fit_least_squares(joined[7], joined)
@@ -42,6 +42,6 @@ def test_the_line_of_others_is_least_squares_on_all_their_samples(prepared):
 
 
 def test_published_matrices_give_frank_leads_of_a_dipole(simulated):
-    table = score_frank(simulated[0])
+    table = _score_frank(simulated[0])
     assert list(table["lead"]) == list("XYZXYZ")
     assert (table.loc[table["method"] == "inverse Dower", "r"] > 0.9).all()

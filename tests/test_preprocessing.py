@@ -8,14 +8,14 @@ from ecgnb.records.record import Record
 from ecgnb.signals.filters import fill_missing, filter_signals, resample_signals
 from ecgnb.signals.preparation import (
     PreprocessingOptions,
+    _scale_windows,
     fit_scaling,
     make_windows,
     prepare_record,
-    scale_windows,
     split_patients,
     split_time,
 )
-from ecgnb.signals.prepared_files import cached
+from ecgnb.signals.prepared_files import _cached
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 
 RATE = 500.0
@@ -132,7 +132,7 @@ def test_scaling_by_the_window_gives_no_figure_in_mv(record):
 def test_a_flat_lead_stays_finite():
     flat = np.stack([np.full(50, 2.0), np.arange(50.0)])
     assert np.isfinite(fit_scaling(flat).apply(flat)).all()
-    assert np.isfinite(scale_windows(flat, 20)).all()
+    assert np.isfinite(_scale_windows(flat, 20)).all()
 
 
 def test_missing_samples_are_filled_and_an_absent_lead_is_zero():
@@ -228,7 +228,7 @@ def test_a_bad_option_is_refused_by_name(option, value, words):
 
 
 def keep(record, folder):
-    return cached(folder / "kept.npz", lambda: prepare_record(record))
+    return _cached(folder / "kept.npz", lambda: prepare_record(record))
 
 
 def test_the_cache_gives_the_same_bits(record, tmp_path):

@@ -43,7 +43,7 @@ def built(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ECGNB_REPOSITORY", "git@github.com:someone/some-book.git")
         site.write_config(ROOT / "_config.yml", stage / "_config.yml", {"read_one": "7 min"})
-    build.run_sphinx(stage, folder, "html")
+    build._run_sphinx(stage, folder, "html")
     pages = (folder / "_build/html").glob("*.html")
     return {page.stem: site.repair_page(page.read_text()) for page in pages}
 
@@ -89,7 +89,7 @@ def test_reading_and_run_times_come_from_the_notebook_and_the_build(tmp_path):
 
 def test_the_index_names_every_chapter_and_its_times():
     text = (ROOT / "book/index.md").read_text()
-    for chapter in build.chapter_names():
+    for chapter in build._chapter_names():
         if (ROOT / f"book/{chapter}.ipynb").is_file() and chapter != "colophon":
             assert f"{{{{ read_{chapter} }}}}" in text, chapter
             assert f"{{{{ run_{chapter} }}}}" in text, chapter
@@ -97,13 +97,13 @@ def test_the_index_names_every_chapter_and_its_times():
 
 def test_both_sites_are_served_from_this_machine_only(tmp_path):
     with pytest.raises(FileNotFoundError, match="make book"):
-        serve.make_server(tmp_path, 0)
+        serve._make_server(tmp_path, 0)
     for name in ("html", "html-real"):
         (tmp_path / name / "_static").mkdir(parents=True)
         (tmp_path / name / "index.html").write_text(name)
         (tmp_path / name / "_static" / "x.css").write_text(f"of {name}")
     (tmp_path / "secret.txt").write_text("not served")
-    with serve.make_server(tmp_path, 0) as server:
+    with serve._make_server(tmp_path, 0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
 

@@ -12,7 +12,7 @@ from ecgnb.reconstruction.methods import CLOSED_FORMS, predict_test, score_metho
 from ecgnb.reconstruction.scores import compare_by_origin, compare_methods, summarise
 from ecgnb.records.databases import find_records, load_record
 from ecgnb.signals.preparation import PreprocessingOptions, prepare_record
-from ecgnb.studies.multiverse import CHOICES, family
+from ecgnb.studies.multiverse import CHOICES, _family
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
@@ -98,7 +98,7 @@ def test_both_readings_of_the_2_d_head_win_at_every_origin():
 
 def test_the_multiverse_holds_every_member_on_every_record():
     table = pd.read_csv(RESULTS / "multiverse.csv")
-    assert set(table.groupby("record").size()) == {len(family())}
+    assert set(table.groupby("record").size()) == {len(_family())}
     assert not table.duplicated(["record", *CHOICES]).any()
 
 

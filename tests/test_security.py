@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ecgnb.records.record import Record, RecordError
 from ecgnb.records.wfdb_files import read_record, write_record
-from ecgnb.text import for_figure, for_header, for_page, for_terminal, lines_for_terminal
+from ecgnb.text import _for_page, for_figure, for_header, for_terminal, lines_for_terminal
 
 mpl.use("Agg")
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,7 +93,7 @@ def test_no_text_reaches_the_terminal_with_control_characters(text):
 
 @given(st.text(max_size=80))
 def test_no_text_becomes_markup(text):
-    assert not set(for_page(text)) & set("<>\"'")
+    assert not set(_for_page(text)) & set("<>\"'")
 
 
 @given(st.text(alphabet=r"$\{}^_xy\n ", max_size=20))
@@ -128,7 +128,7 @@ def test_a_record_whose_header_has_an_odd_name_is_refused(name, tmp_path):
 def test_a_number_file_with_objects_is_refused(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, facts=np.array([{"x": 1}], dtype=object))
-    from ecgnb.signals.prepared_files import load_prepared
+    from ecgnb.signals.prepared_files import _load_prepared as load_prepared
 
     with pytest.raises(ValueError, match=r"[Oo]bject arrays|pickle"):
         load_prepared(path)

@@ -23,7 +23,7 @@ def masks_of(edges):
 def test_shares_add_up_to_one(windows):
     masks = masks_of([0, 5, 12, 20, 33, 50, 60])
     np.testing.assert_allclose(shares.lead_shares(windows).sum(axis=1), 1, rtol=1e-5)
-    np.testing.assert_allclose(shares.wave_shares(windows, masks).sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(shares._wave_shares(windows, masks).sum(axis=1), 1, rtol=1e-5)
 
 
 def test_a_map_of_zeros_has_no_shares_and_is_left_out_of_comparisons():

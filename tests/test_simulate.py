@@ -8,10 +8,10 @@ from ecgnb.records.databases import find_records, load_database
 from ecgnb.records.labels import CONDITIONS
 from ecgnb.records.wfdb_files import read_record
 from ecgnb.signals.beats import align_beats
-from ecgnb.signals.description import singular_shares
+from ecgnb.signals.description import _singular_shares
 from ecgnb.simulation.cohort import MANIFEST, plan_cohort, write_cohort
 from ecgnb.simulation.conditions import CONDITION_MODELS
-from ecgnb.simulation.heart import BeatTimes, textbook_heart, wave_bounds, wave_sources
+from ecgnb.simulation.heart import BeatTimes, _textbook_heart, wave_bounds, wave_sources
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 
 SHORT = {"n_twadb": 2, "n_patient": 1, "duration_s": 12.0, "ptbdb_duration_s": 6.0}
@@ -57,7 +57,7 @@ def test_two_records_of_one_person_share_the_heart_and_not_the_beats():
 
 
 def test_one_wave_of_a_resting_heart_is_its_gaussian():
-    heart = textbook_heart()
+    heart = _textbook_heart()
     beats = BeatTimes(np.array([1.0]), np.array([0.9]), np.array([False]), np.array([1.0]))
     times = np.arange(0, 2, 0.002)
     sources = wave_sources(heart, beats, times, 0.0)
@@ -80,7 +80,7 @@ def test_truth_says_where_the_signal_is_flat(healthy):
 
 
 def test_wave_bounds_widen_with_the_wave():
-    heart = textbook_heart()
+    heart = _textbook_heart()
     normal = np.diff(wave_bounds(heart, ("QRS",)))[0]
     broad = np.diff(wave_bounds(heart.scaled("QRS", stretch=1.5), ("QRS",)))[0]
     assert 0.06 < normal < 0.1
@@ -191,7 +191,7 @@ def test_respiration_turns_the_axis():
 
 def test_without_a_nearby_part_the_heart_has_rank_three():
     plain, real = (
-        singular_shares(
+        _singular_shares(
             simulate_record(SimulationOptions(nondipolar=size, duration_s=20), seed=2).truth.clean
         )
         for size in (0.0, 0.16)

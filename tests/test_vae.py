@@ -4,14 +4,14 @@ import torch
 
 from ecgnb.explanation import vae
 from ecgnb.explanation.vae import fit_pca
-from ecgnb.explanation.windows import BEFORE, beat_windows, lead_factor
+from ecgnb.explanation.windows import BEFORE, _beat_windows, lead_factor
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 
 
 @pytest.fixture(scope="module")
 def windows():
     record = simulate_record(SimulationOptions(duration_s=20.0), seed=3).record
-    found = beat_windows(record)
+    found = _beat_windows(record)
     return (found / lead_factor(found)).astype(np.float32)
 
 
@@ -22,7 +22,7 @@ def small_model(**changes):
 
 def test_the_kl_term_is_that_of_torch_distributions():
     mean, log_variance = torch.randn(2, 50, 7)
-    ours = vae.kl_per_latent(mean, log_variance)
+    ours = vae._kl_per_latent(mean, log_variance)
     posterior = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
     theirs = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0))
     torch.testing.assert_close(ours, theirs)
@@ -45,7 +45,7 @@ def test_the_kl_term_agrees_with_monte_carlo(windows):
         draws = posterior.sample((40_000,))
         prior = torch.distributions.Normal(0.0, 1.0)
         ratio = (posterior.log_prob(draws) - prior.log_prob(draws)).sum(dim=2)
-        exact = vae.kl_per_latent(mean, log_variance).sum()
+        exact = vae._kl_per_latent(mean, log_variance).sum()
     assert float(ratio.mean()) == pytest.approx(float(exact), abs=4 * float(ratio.std()) / 200)
 
 
@@ -154,7 +154,7 @@ def test_leads_share_the_encoders_kernels(windows):
 def test_before_training_a_vae_is_its_principal_components(windows):
     torch.manual_seed(0)
     model = vae.Vae(vae.VaeOptions(n_latent=4)).eval()
-    vae.start_from_pca(model, windows)
+    vae._start_from_pca(model, windows)
     linear = fit_pca(windows, 4).reconstruct(windows)
     difference = np.square(vae.rebuild_windows(model, windows) - linear).mean()
     assert difference < 0.02 * np.square(windows - linear).mean()
@@ -163,11 +163,11 @@ def test_before_training_a_vae_is_its_principal_components(windows):
 def test_a_fit_that_helps_nobody_new_is_not_used(windows):
     torch.manual_seed(0)
     model = vae.Vae(vae.VaeOptions(n_latent=4))
-    vae.start_from_pca(model, windows)
+    vae._start_from_pca(model, windows)
     start = [weights.detach().clone() for weights in model.parameters()]
     with torch.no_grad():
         for weights in model.parameters():
             weights.add_(torch.randn_like(weights))
-    assert vae.choose_step(model, start, windows) == 0
+    assert vae._choose_step(model, start, windows) == 0
     for weights, first in zip(model.parameters(), start, strict=True):
         assert torch.equal(weights, first)

@@ -11,7 +11,7 @@ from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 def people():
     """Return beats of four people."""
     found = [
-        windows.beat_windows(simulate_record(SimulationOptions(duration_s=8.0), seed=n).record)
+        windows._beat_windows(simulate_record(SimulationOptions(duration_s=8.0), seed=n).record)
         for n in range(4)
     ]
     names = np.repeat(["a", "b", "c", "d"], [len(each) for each in found])

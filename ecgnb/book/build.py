@@ -68,25 +68,25 @@ class Build:
 def pages(build: Build) -> list[Page]:
     """Return the pages of the book in the order of its table of contents."""
     found = []
-    for chapter in chapter_names():
+    for chapter in _chapter_names():
         if chapter == "08_condition":
             found += [
                 Page(f"{chapter}_{condition_slug(condition)}", chapter, {"condition": condition})
-                for condition in conditions_present(build.data)
+                for condition in _conditions_present(build.data)
             ]
         elif (BOOK / f"{chapter}.ipynb").is_file():
             found.append(Page(chapter, chapter))
     return found
 
 
-def chapter_names() -> list[str]:
+def _chapter_names() -> list[str]:
     """Return the files of the table of contents, in order."""
     contents = yaml.safe_load((BOOK / "_toc.yml").read_text())
     entries = [entry for part in contents["parts"] for entry in part["chapters"]]
     return [entry["file"] for entry in entries]
 
 
-def conditions_present(data: str) -> list[str]:
+def _conditions_present(data: str) -> list[str]:
     """Return the conditions of the book that the data holds, in the book's order."""
     folder = data_folder(data)
     if folder is None:
@@ -144,18 +144,18 @@ def execute(page: Page, build: Build) -> None:
             f"{lines}\nThe notebook as far as it ran: {failed.relative_to(ROOT)}"
         ) from None
     failed.unlink(missing_ok=True)
-    tidy(partial, page)
+    _tidy(partial, page)
     seconds = time.monotonic() - started
     (build.executed / f"{page.name}.seconds").write_text(f"{seconds:.1f}\n")
     partial.replace(build.executed / f"{page.name}.ipynb")
     print(f"  {page.name:<42}{seconds:6.1f} s", flush=True)
 
 
-def tidy(path: Path, page: Page) -> None:
+def _tidy(path: Path, page: Page) -> None:
     """Take run times out of an executed notebook, show the parameters, name the condition."""
     notebook = nbformat.read(path, as_version=4)
     if "condition" in page.parameters:
-        name_condition(notebook, page.parameters["condition"])
+        _name_condition(notebook, page.parameters["condition"])
     notebook.metadata.pop("papermill", None)
     for number, cell in enumerate(notebook.cells):
         for key in ("papermill", "execution"):
@@ -177,7 +177,7 @@ def tidy(path: Path, page: Page) -> None:
     nbformat.write(notebook, path)
 
 
-def name_condition(notebook: nbformat.NotebookNode, condition: str) -> None:
+def _name_condition(notebook: nbformat.NotebookNode, condition: str) -> None:
     """Give a copy of the condition template its own title, label and names of figures."""
     slug = condition_slug(condition).replace("_", "-")
     first = notebook.cells[0]
@@ -196,9 +196,9 @@ def name_condition(notebook: nbformat.NotebookNode, condition: str) -> None:
 def render(build: Build) -> None:
     """Stage the pages and render them, every warning an error."""
     started = time.monotonic()
-    stage = stage_sources(build)
+    stage = _stage_sources(build)
     site = BUILD / f"site-{build.label}"
-    run_sphinx(stage, site, "html")
+    _run_sphinx(stage, site, "html")
     shutil.rmtree(build.html, ignore_errors=True)
     shutil.copytree(site / "_build" / "html", build.html)
     for page in build.html.rglob("*.html"):
@@ -211,9 +211,9 @@ def render(build: Build) -> None:
 
 def print_book(build: Build) -> None:
     """Render all chapters as one page, and that page as a PDF where there is a Chromium."""
-    stage = stage_sources(build)
+    stage = _stage_sources(build)
     site = BUILD / f"site-{build.label}"
-    run_sphinx(stage, site, "singlehtml")
+    _run_sphinx(stage, site, "singlehtml")
     target = BUILD / ("print" if build.label == "simulated" else "print-real")
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(site / "_build" / "singlehtml", target)
@@ -227,11 +227,11 @@ def print_book(build: Build) -> None:
 
 def check_links(build: Build) -> None:
     """Ask for every external link of the book; a broken one stops with its page and line."""
-    run_sphinx(stage_sources(build), BUILD / "linkcheck", "linkcheck")
+    _run_sphinx(_stage_sources(build), BUILD / "linkcheck", "linkcheck")
     print("Every external link answered.", flush=True)
 
 
-def stage_sources(build: Build) -> Path:
+def _stage_sources(build: Build) -> Path:
     """Return a folder with all that Sphinx needs: texts, executed notebooks, configuration."""
     stage = BUILD / f"src-{build.label}"
     shutil.rmtree(stage, ignore_errors=True)
@@ -239,13 +239,13 @@ def stage_sources(build: Build) -> Path:
     all_pages = pages(build)
     for page in all_pages:
         shutil.copy(build.executed / f"{page.name}.ipynb", stage)
-    write_contents(stage / "_toc.yml", all_pages)
-    facts = chapter_facts(BOOK, build.executed, chapter_names())
+    _write_contents(stage / "_toc.yml", all_pages)
+    facts = chapter_facts(BOOK, build.executed, _chapter_names())
     write_config(ROOT / "_config.yml", stage / "_config.yml", facts)
     return stage
 
 
-def run_sphinx(stage: Path, target: Path, builder: str) -> None:
+def _run_sphinx(stage: Path, target: Path, builder: str) -> None:
     """Run one of jupyter-book's builders; a warning stops it."""
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(stage)]
     command += ["--config", str(stage / "_config.yml"), "--path-output", str(target)]
@@ -256,7 +256,7 @@ def run_sphinx(stage: Path, target: Path, builder: str) -> None:
         raise SystemExit(f"{result.stdout[-4000:]}\n{result.stderr[-6000:]}\nThe site failed.")
 
 
-def write_contents(path: Path, all_pages: list[Page]) -> None:
+def _write_contents(path: Path, all_pages: list[Page]) -> None:
     """Write the table of contents with one entry per page that exists."""
     contents = yaml.safe_load((BOOK / "_toc.yml").read_text())
     for part in contents["parts"]:

@@ -217,7 +217,7 @@ def label_of(data: str | Path | None) -> str:
     return "simulated" if data_folder(data) is None else "real"
 
 
-def artifact_folder(profile: str, data: str | Path | None) -> Path:
+def _artifact_folder(profile: str, data: str | Path | None) -> Path:
     """Return where the chapters of one run leave their results."""
     return ROOT / "artifacts" / f"{profile}-{label_of(data)}"
 
@@ -241,11 +241,11 @@ def open_chapter(name: str, *, profile: str = "demo", data: str = "") -> "Chapte
     sizes, folder = PROFILES[profile], data_folder(data)
     simulated = folder is None
     if simulated:
-        folder = simulated_folder(sizes)
-    return Chapter(name, sizes, folder, simulated, artifact_folder(profile, data))
+        folder = _simulated_folder(sizes)
+    return Chapter(name, sizes, folder, simulated, _artifact_folder(profile, data))
 
 
-def simulated_folder(sizes: Profile) -> Path:
+def _simulated_folder(sizes: Profile) -> Path:
     """Return the folder of the profile's simulated cohort, written if it is not there."""
     return write_cohort(
         ROOT / "data" / f"simulated-{sizes.name}",

@@ -46,7 +46,7 @@ class Evidence:
     @cached_property
     def left_of_maps(self) -> pd.DataFrame:
         """What is left of each claim about maps."""
-        return left_of_maps(self.chapter)
+        return _left_of_maps(self.chapter)
 
 
 # Gives what was measured, the share of the tests that came out as claimed, and on which data.
@@ -189,7 +189,7 @@ def _heads(evidence: Evidence) -> tuple[str, float, str]:
     return "2-D minus 1-D at equal weights: " + "; ".join(texts), float(np.mean(tests)), data
 
 
-def left_of_maps(chapter: Chapter) -> pd.DataFrame:
+def _left_of_maps(chapter: Chapter) -> pd.DataFrame:
     """Return what the recorded run leaves of each claim about maps, by the claim's name."""
     table, audit = chapter.recorded("conditions_shares"), chapter.recorded("conditions_audit")
     shares = comparisons.recorded_shares(table)

@@ -54,12 +54,12 @@ def show_cards(card: pd.DataFrame) -> None:
     display(HTML(f'<ol class="ecgnb-claims">{cards}</ol>'))
 
 
-def link_of(chapter: str, section: str) -> str:
+def _link_of(chapter: str, section: str) -> str:
     """Return the address of a section in the book.
 
     Examples
     --------
-    >>> link_of("04_cnn", "What are the two heads?")
+    >>> _link_of("04_cnn", "What are the two heads?")
     '04_cnn.html#what-are-the-two-heads'
     """
     return f"{chapter}.html#{make_id(section)}"
@@ -78,7 +78,7 @@ def _card(number: int, row: dict[str, str]) -> str:
         f"<dt>Measured</dt><dd><ul>{measured}</ul></dd>"
         f"<dt>On</dt><dd>{said['data']}</dd>"
         f"<dt>In this run</dt><dd>{said['own']}</dd></dl>"
-        f'<p><a href="{link_of(row["chapter"], row["section"])}">'
+        f'<p><a href="{_link_of(row["chapter"], row["section"])}">'
         f"Read: {said['section']}</a></p></li>"
     )
 

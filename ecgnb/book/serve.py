@@ -25,7 +25,7 @@ class SiteHandler(SimpleHTTPRequestHandler):
         """Keep the terminal quiet."""
 
 
-def make_server(build: Path, port: int) -> ThreadingHTTPServer:
+def _make_server(build: Path, port: int) -> ThreadingHTTPServer:
     """Return a server of the sites under `build`, for this machine only.
 
     Raises
@@ -42,7 +42,7 @@ def serve() -> None:
     """Serve until interrupted: `python -m ecgnb.book.serve BUILD PORT`."""
     build, port = Path(sys.argv[1]), int(sys.argv[2])
     try:
-        server = make_server(build, port)
+        server = _make_server(build, port)
     except (FileNotFoundError, OSError) as error:
         raise SystemExit(str(error)) from None
     address = f"http://127.0.0.1:{server.server_port}"

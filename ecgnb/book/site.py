@@ -48,26 +48,26 @@ def clear_outputs(path: Path) -> None:
     nbformat.write(notebook, path)
 
 
-def github_address(remote: str) -> str:
+def _github_address(remote: str) -> str:
     """Return the address of a GitHub repository from the address of a git remote, else "".
 
     Examples
     --------
-    >>> github_address("git@github.com:someone/ecgnb.git")
+    >>> _github_address("git@github.com:someone/ecgnb.git")
     'https://github.com/someone/ecgnb'
-    >>> github_address("/some/folder")
+    >>> _github_address("/some/folder")
     ''
     """
     found = _GITHUB.match(remote.strip())
     return f"https://github.com/{found[1]}/{found[2]}" if found else ""
 
 
-def published_at(folder: Path) -> dict[str, str]:
+def _published_at(folder: Path) -> dict[str, str]:
     """Return `url` and `branch` of the public repository of a working copy, empty if it has none.
 
     The environment variable `ECGNB_REPOSITORY` goes before the git remote `origin`.
     """
-    address = github_address(os.environ.get("ECGNB_REPOSITORY") or _git(folder, "remote"))
+    address = _github_address(os.environ.get("ECGNB_REPOSITORY") or _git(folder, "remote"))
     if not address:
         return {}
     branch = _git(folder, "branch").removeprefix("origin/")
@@ -89,7 +89,7 @@ def _git(folder: Path, what: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def reading_minutes(path: Path) -> float:
+def _reading_minutes(path: Path) -> float:
     """Return how long a notebook takes to read, at 200 words and 20 lines of code a minute."""
     cells = nbformat.read(path, as_version=4).cells
     texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
@@ -98,12 +98,12 @@ def reading_minutes(path: Path) -> float:
     return n_word / 200 + sum(len(code.splitlines()) for code in codes) / 20
 
 
-def format_seconds(seconds: float) -> str:
+def _format_seconds(seconds: float) -> str:
     """Return a run time in words.
 
     Examples
     --------
-    >>> format_seconds(7.4), format_seconds(125)
+    >>> _format_seconds(7.4), _format_seconds(125)
     ('7 s', '2 min 5 s')
     """
     minutes, rest = divmod(round(seconds), 60)
@@ -121,8 +121,8 @@ def chapter_facts(book: Path, executed: Path, chapters: Iterable[str]) -> dict[s
         if not source.is_file():
             continue
         times = [float(path.read_text()) for path in executed.glob(f"{chapter}*.seconds")]
-        facts[f"read_{chapter}"] = f"{max(round(reading_minutes(source)), 1)} min"
-        facts[f"run_{chapter}"] = format_seconds(sum(times)) if times else "not run"
+        facts[f"read_{chapter}"] = f"{max(round(_reading_minutes(source)), 1)} min"
+        facts[f"run_{chapter}"] = _format_seconds(sum(times)) if times else "not run"
     return facts
 
 
@@ -134,7 +134,7 @@ def write_config(source: Path, target: Path, facts: dict[str, str]) -> None:
     """
     config = yaml.safe_load(source.read_text())
     config["parse"] = config.get("parse", {}) | {"myst_substitutions": facts}
-    address = published_at(source.parent)
+    address = _published_at(source.parent)
     if address:
         config["repository"] = config.get("repository", {}) | address
     else:

@@ -34,10 +34,10 @@ class Reporting(TyperGroup):
             broken_pipe = isinstance(error, OSError) and error.errno == errno.EPIPE
             if is_of_typer or broken_pipe or ctx.params.get("debug"):
                 raise
-            raise fail(say_error(error)) from None
+            raise fail(_say_error(error)) from None
 
 
-def say_error(error: Exception) -> str:
+def _say_error(error: Exception) -> str:
     """Return what an exception says, with its kind where it was not foreseen.
 
     Examples

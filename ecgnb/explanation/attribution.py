@@ -23,22 +23,22 @@ with warnings.catch_warnings():  # captum asks for notebook widgets, which nothi
 Target = Callable[[Vae, Tensor], Tensor]
 
 
-def latent_norm(model: Vae, windows: Tensor) -> Tensor:
+def _latent_norm(model: Vae, windows: Tensor) -> Tensor:
     """Return the Euclidean norm of the latent means `(window,)`."""
     return model.encode(windows)[0].norm(dim=1)
 
 
-def one_latent(model: Vae, windows: Tensor, *, latent: int) -> Tensor:
+def _one_latent(model: Vae, windows: Tensor, *, latent: int) -> Tensor:
     """Return one latent mean `(window,)`."""
     return model.encode(windows)[0][:, latent]
 
 
-def negative_elbo(model: Vae, windows: Tensor) -> Tensor:
+def _negative_elbo(model: Vae, windows: Tensor) -> Tensor:
     """Return the negative ELBO `(window,)`, the latents at their means."""
     return sum(elbo_terms(model, windows).values())
 
 
-def lead_error(model: Vae, windows: Tensor, *, lead: int, place: slice = slice(None)) -> Tensor:
+def _lead_error(model: Vae, windows: Tensor, *, lead: int, place: slice = slice(None)) -> Tensor:
     """Return the squared reconstruction error `(window,)` of one lead, within a slice of time."""
     error = model(windows)[:, lead, place] - windows[:, lead, place]
     return error.square().sum(dim=1)
@@ -71,10 +71,10 @@ def declare_targets(masks: dict[str, np.ndarray], *, latent: int) -> dict[str, T
     """
     wave = masks["T"] if masks["T"].any() else masks["QRS"]
     targets = (
-        latent_norm,
-        partial(one_latent, latent=latent),
-        negative_elbo,
-        partial(lead_error, lead=LEADS.index("V2")),
+        _latent_norm,
+        partial(_one_latent, latent=latent),
+        _negative_elbo,
+        partial(_lead_error, lead=LEADS.index("V2")),
         partial(masked_error, mask=wave),
     )
     return dict(zip(TARGETS, targets, strict=True))

@@ -20,7 +20,7 @@ from ecgnb.paper import NEAR
 from ecgnb.training import seeded
 
 
-def randomise_layers(model: Vae, *, seed: int = 0) -> list[tuple[str, Vae]]:
+def _randomise_layers(model: Vae, *, seed: int = 0) -> list[tuple[str, Vae]]:
     """Return copies of a VAE with more and more layers of the encoder drawn anew, from the top."""
     copies, current = [], model
     with seeded(seed):
@@ -32,7 +32,7 @@ def randomise_layers(model: Vae, *, seed: int = 0) -> list[tuple[str, Vae]]:
     return copies
 
 
-def randomisation_test(
+def _randomisation_test(
     model: Vae, windows: np.ndarray, target: Target, *, seed: int = 0, **how: object
 ) -> dict[str, float]:
     """Return the rank correlation with the original mean map after each layer is randomised.
@@ -42,11 +42,11 @@ def randomisation_test(
     original = attribute(model, windows, target, **how).mean(axis=0)
     return {
         name: rank_correlation(original, attribute(other, windows, target, **how).mean(axis=0))
-        for name, other in randomise_layers(model, seed=seed)
+        for name, other in _randomise_layers(model, seed=seed)
     }
 
 
-def permuted_leads(
+def _permuted_leads(
     model: Vae,
     windows: np.ndarray,
     target: Target,
@@ -76,25 +76,25 @@ def permuted_leads(
     }
 
 
-def amplitude_agreement(maps: np.ndarray, windows: np.ndarray) -> float:
+def _amplitude_agreement(maps: np.ndarray, windows: np.ndarray) -> float:
     """Return the rank correlation between lead relevance and plain lead amplitude."""
     relevance = np.abs(maps).sum(axis=(0, 2))
     return rank_correlation(relevance, np.abs(windows).sum(axis=(0, 2)))
 
 
-def equal_gains(windows: np.ndarray) -> np.ndarray:
+def _equal_gains(windows: np.ndarray) -> np.ndarray:
     """Return gains `(lead, 1)` that bring all leads to the same mean absolute size."""
     size = np.abs(windows).mean(axis=(0, 2))[:, None]
     return (size.mean() / np.maximum(size, 1e-12)).astype(np.float32)
 
 
-def lead_ranks(maps: np.ndarray) -> dict[str, float]:
+def _lead_ranks(maps: np.ndarray) -> dict[str, float]:
     """Return the mean rank of V2, V3, V4 and the rank of aVL; 1 is the most relevant of 12."""
     ranks = dict(zip(LEADS, stats.rankdata(-lead_shares(maps).mean(axis=0)), strict=True))
     return {"near": float(np.mean([ranks[lead] for lead in NEAR])), "aVL": float(ranks["aVL"])}
 
 
-def exchange_curve(
+def _exchange_curve(
     model: Vae,
     windows: np.ndarray,
     importance: np.ndarray,
@@ -152,25 +152,25 @@ def exchange_curves(
 
     The index is the share of cells that were exchanged.
     """
-    orders = exchange_orders(windows, windows)
+    orders = _exchange_orders(windows, windows)
     del orders["map"]
     for name in AUDITED:
         maps = attribute(model, windows, target, attribution=name, baseline=baseline)
         orders[name] = np.abs(maps)
     curves = {
-        name: exchange_curve(model, windows, order, baseline=baseline, insert=insert)
+        name: _exchange_curve(model, windows, order, baseline=baseline, insert=insert)
         for name, order in orders.items()
     }
     return pd.DataFrame(curves, index=np.arange(1, 9) / 16)
 
 
-def exchange_orders(maps: np.ndarray, windows: np.ndarray, *, seed: int = 0) -> dict:
+def _exchange_orders(maps: np.ndarray, windows: np.ndarray, *, seed: int = 0) -> dict:
     """Return the orders that are compared: the map, plain amplitude, and at random."""
     random = np.random.default_rng(seed).random(windows.shape)
     return {"map": np.abs(maps), "amplitude": np.abs(windows), "random": random}
 
 
-def audit_map(
+def _audit_map(
     model: Vae, windows: np.ndarray, target: Target, *, attribution: str, baseline: np.ndarray
 ) -> pd.DataFrame:
     """Return the rows `test`, `number` of all checks of one target and attribution.
@@ -179,30 +179,30 @@ def audit_map(
     the area of the other order over that of the map: above 1 the map is the better order.
     """
     how = {"attribution": attribution, "baseline": baseline}
-    gains = equal_gains(windows)
+    gains = _equal_gains(windows)
     maps = attribute(model, windows, target, **how)
     equal_how = how | {"baseline": baseline * gains}
     equal_maps = attribute(model, windows * gains, target, **equal_how)
-    randomised = randomisation_test(model, windows, target, **how)
-    permuted = permuted_leads(model, windows, target, **how)
+    randomised = _randomisation_test(model, windows, target, **how)
+    permuted = _permuted_leads(model, windows, target, **how)
     numbers = {f"randomised down to {name}": value for name, value in randomised.items()}
     numbers |= {f"permuted leads, {name}": value for name, value in permuted.items()}
-    numbers["lead amplitude"] = amplitude_agreement(maps, windows)
+    numbers["lead amplitude"] = _amplitude_agreement(maps, windows)
     for name, found in (("plain", maps), ("equal amplitude", equal_maps)):
-        numbers |= {f"rank of {lead}, {name}": rank for lead, rank in lead_ranks(found).items()}
-    numbers |= exchange_ratios(model, windows, maps, baseline=baseline)
+        numbers |= {f"rank of {lead}, {name}": rank for lead, rank in _lead_ranks(found).items()}
+    numbers |= _exchange_ratios(model, windows, maps, baseline=baseline)
     return pd.DataFrame(numbers.items(), columns=["test", "number"])
 
 
-def exchange_ratios(
+def _exchange_ratios(
     model: Vae, windows: np.ndarray, maps: np.ndarray, *, baseline: np.ndarray
 ) -> dict[str, float]:
     """Return how much better than amplitude and chance the map orders deletion and insertion."""
     ratios = {}
     for insert in (False, True):
         areas = {
-            name: exchange_curve(model, windows, order, baseline=baseline, insert=insert).sum()
-            for name, order in exchange_orders(maps, windows).items()
+            name: _exchange_curve(model, windows, order, baseline=baseline, insert=insert).sum()
+            for name, order in _exchange_orders(maps, windows).items()
         }
         for other in ("random", "amplitude"):
             ratio = float(areas["map"] / areas[other])
@@ -211,7 +211,7 @@ def exchange_ratios(
     return ratios
 
 
-def audit_vae(
+def _audit_vae(
     model: Vae,
     windows: np.ndarray,
     targets: dict[str, Target],
@@ -241,7 +241,7 @@ def audit_vae(
     """
     start = windows.mean(axis=0) if baseline is None else baseline
     tables = [
-        audit_map(model, windows, target, attribution=attribution, baseline=start).assign(
+        _audit_map(model, windows, target, attribution=attribution, baseline=start).assign(
             target=name, attribution=attribution
         )
         for name, target in targets.items()
@@ -279,7 +279,7 @@ def audit_maps(
     targets = declare_targets(masks, latent=latent)
     baseline = group.linear.mean.reshape(windows.shape[1:])
     how = {"baseline": baseline, "n_case": n_case, "seed": seed}
-    return audit_vae(group.model, windows[chosen], targets, masks, **how)
+    return _audit_vae(group.model, windows[chosen], targets, masks, **how)
 
 
 # What a number must be for a map to pass: (≥ or ≤, limit).

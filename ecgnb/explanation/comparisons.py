@@ -48,7 +48,7 @@ def compare_groups(
     )
 
 
-def correct(table: pd.DataFrame, *, level: float = 0.05) -> pd.DataFrame:
+def _correct(table: pd.DataFrame, *, level: float = 0.05) -> pd.DataFrame:
     """Return comparisons with `p_corrected` for their number, `survives` and `agrees`.
 
     Benjamini and Hochberg (1995), over all rows of one target and attribution. A difference
@@ -84,7 +84,7 @@ def compare_with_healthy(table: pd.DataFrame, *, n_bootstrap: int = 2000) -> pd.
     columns = [*KEYS, "difference", "low", "high", "p", "n_patient", "n_other"]
     if not found:
         return pd.DataFrame(columns=[*columns, "p_corrected", "survives", "agrees"])
-    return correct(pd.concat(found, ignore_index=True)[columns])
+    return _correct(pd.concat(found, ignore_index=True)[columns])
 
 
 def alike_healthy(summary: pd.DataFrame, *, healthy: str = "healthy control") -> pd.DataFrame:
@@ -259,7 +259,7 @@ def compare_matched(table: pd.DataFrame) -> pd.DataFrame:
         found.append(compared.assign(condition=condition))
     if not found:
         return compare_with_healthy(whole[whole["condition"] == HEALTHY])
-    return correct(pd.concat(found, ignore_index=True))
+    return _correct(pd.concat(found, ignore_index=True))
 
 
 def equal_numbers(shares: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:

@@ -34,7 +34,7 @@ def summarise_scores(
     return pd.DataFrame(rows)
 
 
-def compare_scores(
+def _compare_scores(
     table: pd.DataFrame, first: str = "VAE", second: str = "PCA", *, n_bootstrap: int = 2000
 ) -> pd.DataFrame:
     """Return how the error of one method relates to that of another, over the same patients.
@@ -70,9 +70,9 @@ def real_ratios(scores: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
     """
     scores, by_group = whole_groups(scores), whole_groups(fits).groupby("trained_on")
     own = scores[scores["condition"] == scores["trained_on"]]
-    strict = compare_scores(own, second="PCA, varied beats").set_index("condition")["ratio"]
+    strict = _compare_scores(own, second="PCA, varied beats").set_index("condition")["ratio"]
     return (
-        compare_scores(own)
+        _compare_scores(own)
         .set_index("condition")
         .assign(
             **{

@@ -148,7 +148,7 @@ def explain_group(fitted: GroupVae, group: BeatWindows) -> tuple[pd.DataFrame, p
         beats = group.windows[group.patients == patient]
         beats = beats[np.linspace(0, len(beats) - 1, min(len(beats), _N_EXPLAINED)).astype(int)]
         masks = waves_of(beats)
-        means = mean_maps(fitted, beats, declare_targets(masks, latent=latent))
+        means = _mean_maps(fitted, beats, declare_targets(masks, latent=latent))
         rows += [
             share_rows(mean, beats, masks).assign(
                 patient=patient, target=target, attribution=attribution
@@ -156,7 +156,7 @@ def explain_group(fitted: GroupVae, group: BeatWindows) -> tuple[pd.DataFrame, p
             for (target, attribution), mean in means.items()
         ]
         mapped = {a: mean for (target, a), mean in means.items() if target == _MAPPED}
-        maps.append(coarse_map(mapped, np.median(beats, axis=0)))
+        maps.append(_coarse_map(mapped, np.median(beats, axis=0)))
     average = pd.concat(maps).groupby(["lead", "time_s"], sort=False, as_index=False).mean()
     return pd.concat(rows, ignore_index=True), average.assign(n_patient=len(maps))
 
@@ -184,19 +184,19 @@ def relevance_maps(
     """
     beats = beats.windows if isinstance(beats, BeatWindows) else beats
     windows = (beats / group.factor).astype(np.float32)
-    target = named_targets(group, beats)[target] if isinstance(target, str) else target
+    target = _named_targets(group, beats)[target] if isinstance(target, str) else target
     baseline = group.linear.mean.reshape(windows.shape[1:])
     return attribute(group.model, windows, target, attribution=attribution, baseline=baseline)
 
 
-def named_targets(group: GroupVae, beats: np.ndarray) -> dict[str, Target]:
+def _named_targets(group: GroupVae, beats: np.ndarray) -> dict[str, Target]:
     """Return the declared targets for beats `(beat, lead, time)` in mV of one person."""
     windows = (beats / group.factor).astype(np.float32)
     latent = int(latents_in_use(group.model, windows).argmax())
     return declare_targets(waves_of(beats), latent=latent)
 
 
-def mean_maps(
+def _mean_maps(
     fitted: GroupVae, beats: np.ndarray, targets: dict[str, Target]
 ) -> dict[tuple[str, str], np.ndarray]:
     """Return the mean map `(lead, time)` of beats in mV for each target and attribution."""
@@ -209,7 +209,7 @@ def mean_maps(
     }
 
 
-def coarse_map(means: dict[str, np.ndarray], beat: np.ndarray) -> pd.DataFrame:
+def _coarse_map(means: dict[str, np.ndarray], beat: np.ndarray) -> pd.DataFrame:
     """Return maps and beat with one value per 16 ms: rows of lead, time and their values."""
     times = (np.arange(beat.shape[1]) - BEFORE) / SAMPLING_RATE
     coarse = times.reshape(_N_COARSE, -1).mean(axis=1)

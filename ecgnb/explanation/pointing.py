@@ -21,7 +21,7 @@ WAVES_POINTED_AT = ("P", "QRS", "T")
 _REACH = 15  # samples: 60 ms
 
 
-def inject_bump(
+def _inject_bump(
     windows: np.ndarray, lead: int, centre: int, *, size: float = 0.6, width: float = 5.0
 ) -> np.ndarray:
     """Return windows with a Gaussian bump in one lead at one time: a known abnormality.
@@ -34,7 +34,7 @@ def inject_bump(
     return changed
 
 
-def peak_inside(maps: np.ndarray, region: np.ndarray, *, reach: int = _REACH) -> np.ndarray:
+def _peak_inside(maps: np.ndarray, region: np.ndarray, *, reach: int = _REACH) -> np.ndarray:
     """Return for each map whether its largest size lies in the true region, `reach` around it.
 
     Parameters
@@ -74,13 +74,13 @@ def point_at_bump(
     own = np.zeros_like(region)
     own[np.arange(n_case), leads] = True
     cases = zip(plain, leads, centres, strict=True)
-    changed = np.concatenate([inject_bump(w[None], lead, when) for w, lead, when in cases])
+    changed = np.concatenate([_inject_bump(w[None], lead, when) for w, lead, when in cases])
     rows = []
     for name, target in (targets | {"error_of_lead": partial(masked_error, mask=own)}).items():
         cam = grad_cam(model, changed, target) - grad_cam(model, plain, target)
         path = integrated_gradients(model, changed, target, baseline=plain)
         for attribution, maps in (("Grad-CAM", cam), ("integrated gradients", path)):
-            rows.append((name, attribution, peak_inside(maps, region).mean()))
+            rows.append((name, attribution, _peak_inside(maps, region).mean()))
     return pd.DataFrame(rows, columns=["target", "attribution", "number"])
 
 
@@ -109,5 +109,5 @@ def point_at_wave(
     rows = []
     for name in AUDITED:
         maps = attribute(model, beats, target, attribution=name, baseline=baseline)
-        rows.append(("error_of_wave", name, peak_inside(maps, region).mean()))
+        rows.append(("error_of_wave", name, _peak_inside(maps, region).mean()))
     return pd.DataFrame(rows, columns=["target", "attribution", "number"])

@@ -24,7 +24,7 @@ def lead_shares(maps: np.ndarray) -> np.ndarray:
     return _of_total(np.abs(maps).sum(axis=2))
 
 
-def wave_shares(maps: np.ndarray, masks: dict[str, np.ndarray]) -> np.ndarray:
+def _wave_shares(maps: np.ndarray, masks: dict[str, np.ndarray]) -> np.ndarray:
     """Return the share of the absolute relevance in each wave `(patient, wave)`, or NaN."""
     sizes = [np.abs(maps[..., masks[wave]]).sum(axis=(1, 2)) for wave in WAVES]
     return _of_total(np.stack(sizes, axis=1))
@@ -63,7 +63,7 @@ def share_rows(
     size = np.abs(windows).mean(axis=0)[None]
     columns = []
     for values in (maps[None], np.ones_like(maps)[None], size):
-        columns.append(np.concatenate([lead_shares(values)[0], wave_shares(values, masks)[0]]))
+        columns.append(np.concatenate([lead_shares(values)[0], _wave_shares(values, masks)[0]]))
     share, time, voltage = columns
     names = [(axis, name) for axis, entries in AXES.items() for name in entries]
     table = pd.DataFrame(names, columns=["axis", "name"])

@@ -125,7 +125,7 @@ class Vae(nn.Module):
         return self.decode(self.encode(windows)[0])
 
 
-def start_from_pca(model: Vae, windows: np.ndarray) -> None:
+def _start_from_pca(model: Vae, windows: np.ndarray) -> None:
     """Set the linear parts to probabilistic principal components (Tipping and Bishop 1999).
 
     The decoder's columns are the components times the standard deviations of their scores, s; the
@@ -169,12 +169,12 @@ def _through_first(model: Vae, rows: Tensor) -> Tensor:
     return weights.movedim(1, 2).flatten(1)
 
 
-def kl_per_latent(mean: Tensor, log_variance: Tensor) -> Tensor:
+def _kl_per_latent(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Return KL(N(mean, variance) || N(0, 1)) in nats, elementwise.
 
     Examples
     --------
-    >>> kl_per_latent(torch.zeros(1), torch.zeros(1)).item()
+    >>> _kl_per_latent(torch.zeros(1), torch.zeros(1)).item()
     0.0
     """
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
@@ -197,7 +197,7 @@ def elbo_terms(
     error = model.decode(latents) - windows
     return {
         "reconstruction": 0.5 * error.square().sum(dim=(1, 2)) / model.options.noise**2,
-        "kl": kl_per_latent(mean, log_variance).sum(dim=1),
+        "kl": _kl_per_latent(mean, log_variance).sum(dim=1),
     }
 
 
@@ -214,7 +214,7 @@ def fit_vae(
     with seeded(seed) as noise:
         model = Vae(options)
     windows = torch.from_numpy(np.ascontiguousarray(train, dtype=np.float32))
-    start_from_pca(model, train)
+    _start_from_pca(model, train)
     start = [weights.detach().clone() for weights in model.parameters()]
     check = torch.from_numpy(np.ascontiguousarray(validation, dtype=np.float32))
     growth = 1 / max(options.warm_up * options.n_step, 1)
@@ -242,14 +242,14 @@ def fit_vae(
     pick = draw_windows((windows,), options.batch_size)
 
     def draw(generator: torch.Generator) -> tuple[Tensor]:
-        return (mix_windows(*pick(generator), *pick(generator), generator),)
+        return (_mix_windows(*pick(generator), *pick(generator), generator),)
 
     history = fit(model, draw, loss, validate=validate, options=settings)
-    history.step_taken = choose_step(model, start, validation)
+    history.step_taken = _choose_step(model, start, validation)
     return model.eval(), history
 
 
-def choose_step(model: Vae, start: Sequence[Tensor], validation: np.ndarray) -> float:
+def _choose_step(model: Vae, start: Sequence[Tensor], validation: np.ndarray) -> float:
     """Return how far the weights go from `start` to where the fit took them, and set them there.
 
     The one of `STEPS_TAKEN` with the least reconstruction error on validation patients.
@@ -267,7 +267,7 @@ def choose_step(model: Vae, start: Sequence[Tensor], validation: np.ndarray) -> 
     return chosen
 
 
-def mix_windows(first: Tensor, second: Tensor, generator: torch.Generator) -> Tensor:
+def _mix_windows(first: Tensor, second: Tensor, generator: torch.Generator) -> Tensor:
     """Return windows on the lines through pairs of windows, up to half beyond either.
 
     Few patients leave much of the space between them empty; points on these lines fill it.
@@ -279,7 +279,7 @@ def mix_windows(first: Tensor, second: Tensor, generator: torch.Generator) -> Te
 def latents_in_use(model: Vae, windows: np.ndarray) -> np.ndarray:
     """Return the mean KL of each latent `(latent,)` in nats; above 0.05 a latent is in use."""
     with torch.no_grad():
-        return kl_per_latent(*model.encode(torch.from_numpy(windows))).mean(dim=0).numpy()
+        return _kl_per_latent(*model.encode(torch.from_numpy(windows))).mean(dim=0).numpy()
 
 
 def count_in_use(nats: np.ndarray) -> int:
@@ -299,7 +299,7 @@ def decode(model: Vae, latents: np.ndarray) -> np.ndarray:
         return model.decode(torch.from_numpy(np.asarray(latents, dtype=np.float32))).numpy()
 
 
-def latent_means(model: Vae, windows: np.ndarray) -> np.ndarray:
+def _latent_means(model: Vae, windows: np.ndarray) -> np.ndarray:
     """Return the latent means `(window, latent)` of scaled windows."""
     with torch.no_grad():
         return model.encode(torch.from_numpy(np.ascontiguousarray(windows)))[0].numpy()
@@ -317,7 +317,7 @@ def interpolate(model: Vae, first: np.ndarray, second: np.ndarray, *, n_beat: in
 
     The first and the last of the `n_beat` windows are the ends of the line.
     """
-    ends = [latent_means(model, windows).mean(axis=0) for windows in (first, second)]
+    ends = [_latent_means(model, windows).mean(axis=0) for windows in (first, second)]
     share = np.linspace(0, 1, n_beat)[:, None]
     return decode(model, (1 - share) * ends[0] + share * ends[1])
 

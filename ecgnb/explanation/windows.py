@@ -25,7 +25,7 @@ _N_LEAD = len(LEADS)
 _QRS = (BEFORE - 12, BEFORE + 12)  # 48 ms either side of the R peak
 
 
-def beat_windows(record: Record, *, n_most: int = 40) -> np.ndarray:
+def _beat_windows(record: Record, *, n_most: int = 40) -> np.ndarray:
     """Return windows `(window, lead, time)` in mV, one per beat, the R peak at sample 96.
 
     A window of 1.024 s at 250 Hz around each R peak, 0.5-40 Hz: the latents need not spend
@@ -58,7 +58,7 @@ class BeatWindows:
 
 def collect_windows(records: Sequence[Record], *, n_most: int = 40) -> BeatWindows:
     """Return the beat windows of several records."""
-    pieces = [beat_windows(record, n_most=n_most) for record in records]
+    pieces = [_beat_windows(record, n_most=n_most) for record in records]
     patients = [
         np.repeat(record.patient or record.name, len(piece))
         for record, piece in zip(records, pieces, strict=True)

@@ -18,7 +18,7 @@ _GAP_S = 0.2  # between two columns of leads
 SHOWN_S = 2.5
 
 
-def draw_paper(axes: Axes, duration_s: float, low_mv: float, high_mv: float) -> Axes:
+def _draw_paper(axes: Axes, duration_s: float, low_mv: float, high_mv: float) -> Axes:
     """Return the axes with the grid of ECG paper: small squares 40 ms and 0.1 mV."""
     for step_s, step_mv, colour, width in ((0.04, 0.1, GRID, 0.3), (0.2, 0.5, GRID_BOLD, 0.6)):
         times = np.arange(0, duration_s + 1e-9, step_s)
@@ -133,7 +133,7 @@ def plot_ecg(
     bases = spacing_mv * np.arange(n_row)[::-1]
     high = bases[0] + max(1.1, float(np.nanmax(centred[::n_row])) + 0.2)
     low = min(-0.5, float(np.nanmin(centred[n_row - 1 :: n_row]))) - (1.2 if n_row == 1 else 0.3)
-    draw_paper(axes, starts[-1] + duration_s + 0.1, low, high)
+    _draw_paper(axes, starts[-1] + duration_s + 0.1, low, high)
     axes.set(xlim=(0, starts[-1] + duration_s + 0.1), ylim=(low, high))
     for base in bases:
         axes.plot([0.1, 0.1, 0.3, 0.3], base + np.array([0, 1, 1, 0]), color=TRUTH, lw=0.8)

@@ -21,7 +21,7 @@ from ecgnb.reconstruction.neighbours import N_NEIGHBOUR
 _WEB = Path(__file__).resolve().parent / "web"
 
 
-def pack_recording(recording: LiveRecording) -> dict:
+def _pack_recording(recording: LiveRecording) -> dict:
     """Return a recording and its 12 models as JSON values; arrays are base64, little-endian.
 
     Signals are int16 microvolts; for each lead and reach follow `mean (lag,)` and
@@ -62,7 +62,7 @@ def page_html(recordings: Mapping[str, LiveRecording]) -> str:
     data = {
         "leads": list(LEADS),
         "nNeighbour": N_NEIGHBOUR,
-        "recordings": [{"title": title} | pack_recording(r) for title, r in recordings.items()],
+        "recordings": [{"title": title} | _pack_recording(r) for title, r in recordings.items()],
     }
     packed = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     options = "".join(f"<option>{html.escape(lead)}</option>" for lead in LEADS)

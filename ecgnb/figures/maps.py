@@ -14,7 +14,7 @@ from ecgnb.leads import LEADS
 _SHOWN = ("II", "V2", "V5")
 
 
-def map_limit(tables: Sequence[pd.DataFrame], attribution: str) -> float:
+def _map_limit(tables: Sequence[pd.DataFrame], attribution: str) -> float:
     """Return the largest absolute relevance of several maps, for one colour scale."""
     return max(float(np.abs(table[attribution]).max()) for table in tables) or 1.0
 
@@ -37,7 +37,7 @@ def plot_explained(
     limit
         End of the colour scale; by default the map's largest absolute value.
     """
-    limit = limit or map_limit([maps], attribution)
+    limit = limit or _map_limit([maps], attribution)
     beat, relevance = (
         maps.pivot_table(index="lead", columns="time_s", values=name).reindex(LEADS)
         for name in ("beat_mv", attribution)
@@ -112,7 +112,7 @@ def plot_shares(axes: Axes, summary: pd.DataFrame, *, axis: str, value: str = "s
     return axes
 
 
-def count_labels(frame: pd.DataFrame, counts: dict[str, int]) -> pd.DataFrame:
+def _count_labels(frame: pd.DataFrame, counts: dict[str, int]) -> pd.DataFrame:
     """Return a table whose rows are conditions with the number of patients in their names."""
     return frame.rename(index={name: f"{name} (n = {count})" for name, count in counts.items()})
 
@@ -142,7 +142,7 @@ def plot_shares_by_condition(
     label = {"share": "share of relevance", "per_ms": "relevance per time"}.get(value, value)
     plot_matrix(
         axes,
-        count_labels(wide[list(AXES[axis])], counts),
+        _count_labels(wide[list(AXES[axis])], counts),
         label=label,
         fmt=".2f",
         vmin=limits[0],

@@ -85,7 +85,7 @@ def _rounded(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32).astype(np.float64)
 
 
-def fit_live(recording: LiveRecording, lead: int) -> NeighbourModel:
+def _fit_live(recording: LiveRecording, lead: int) -> NeighbourModel:
     """Return the nearest neighbours of one given lead as the page has them: searched exactly."""
     libraries, embeddings = [], find_axes(recording, lead)
     for axes in embeddings:
@@ -109,7 +109,7 @@ def predict_live(
     scale, shift_mv
         The given lead is multiplied and moved first, as by the sliders of the page.
     """
-    return fit_live(recording, lead).predict(scale * recording.shown[lead] + shift_mv)
+    return _fit_live(recording, lead).predict(scale * recording.shown[lead] + shift_mv)
 
 
 def paste_average_beat(recording: LiveRecording, lead: int) -> np.ndarray:

@@ -155,7 +155,7 @@ class StackedCnn(nn.Module):
 
     def predict(self, signals: np.ndarray) -> np.ndarray:
         """Return all leads `(input, lead, time)` from input leads `(input, time)`, scaled."""
-        return predict_windows(self, signals)
+        return _predict_windows(self, signals)
 
     def predict_each(self, windows: np.ndarray) -> np.ndarray:
         """Return predictions `(window, input, lead, time)` of windows `(window, input, time)`."""
@@ -236,7 +236,7 @@ def _cut(prepared: Prepared, options: CnnOptions) -> tuple[np.ndarray, np.ndarra
     )
 
 
-def predict_windows(model: StackedCnn, signals: np.ndarray) -> np.ndarray:
+def _predict_windows(model: StackedCnn, signals: np.ndarray) -> np.ndarray:
     """Return predictions `(input, lead, time)` for one part `(input, time)`, scaled.
 
     Windows of the networks' own length overlap by three quarters and are averaged with Hann

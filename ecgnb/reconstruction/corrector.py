@@ -168,7 +168,7 @@ def fit_corrector(
 
     fit_options = FitOptions(options.n_step, options.learning_rate, check_every=50, seed=seed)
     history = fit(model, draw, loss, validate=validate, options=fit_options)
-    blend = choose_blend(model, channels[1], targets[1], given)
+    blend = _choose_blend(model, channels[1], targets[1], given)
     return model.cpu(), blend.cpu(), history
 
 
@@ -180,7 +180,7 @@ def correction(model: Corrector, channels: Tensor, given: Tensor) -> Tensor:
         )
 
 
-def choose_blend(model: Corrector, channels: Tensor, targets: Tensor, given: Tensor) -> Tensor:
+def _choose_blend(model: Corrector, channels: Tensor, targets: Tensor, given: Tensor) -> Tensor:
     """Return how much correction to blend in `(input, lead)`: the least validation error."""
     error, added = start_of(channels) - targets, correction(model, channels, given)
     errors = [(error + blend * added).square().mean(dim=-1) for blend in _BLENDS]

@@ -164,7 +164,7 @@ def predict_test(
     return model.predict(prepared.test[list(inputs)]).astype(np.float32, copy=False)
 
 
-def fit_and_time(
+def _fit_and_time(
     prepared: Prepared, method: str, *, seed: int = 0
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Return predictions `(input, lead, time)` and what they cost, a row per input lead.
@@ -215,7 +215,7 @@ def score_and_time(
     """
     if average_beat is None:
         average_beat = predict_test(prepared, "average_beat")
-    predictions, costs = fit_and_time(prepared, method, seed=seed)
+    predictions, costs = _fit_and_time(prepared, method, seed=seed)
     scores = score_pairs(prepared.test, predictions, prepared.scaling, average_beat=average_beat)
     labels = prepared.record
     scores.insert(0, "database", labels.database)

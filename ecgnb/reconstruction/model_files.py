@@ -65,7 +65,7 @@ def pack(thing: Any, packed: Packed) -> Any:  # noqa: ANN401 (a tree of JSON val
     >>> facts = pack(LagModel(np.ones((1, 2)), np.zeros(2)), packed)
     >>> facts["class"], sorted(packed.arrays)
     ('LagModel', ['array000', 'array001'])
-    >>> unpack(facts, packed.arrays).predict(np.ones(3)).shape
+    >>> _unpack(facts, packed.arrays).predict(np.ones(3)).shape
     (2, 3)
     """
     if isinstance(thing, torch.Tensor):
@@ -91,7 +91,7 @@ def pack(thing: Any, packed: Packed) -> Any:  # noqa: ANN401 (a tree of JSON val
     return json.loads(json.dumps(thing.item() if isinstance(thing, np.generic) else thing))
 
 
-def unpack(facts: Any, arrays: dict[str, np.ndarray]) -> Any:  # noqa: ANN401
+def _unpack(facts: Any, arrays: dict[str, np.ndarray]) -> Any:  # noqa: ANN401
     """Return the model that `pack` described; only the classes of this package are made.
 
     Raises
@@ -106,16 +106,16 @@ def unpack(facts: Any, arrays: dict[str, np.ndarray]) -> Any:  # noqa: ANN401
     if "tensor" in facts:
         return torch.from_numpy(arrays[facts["tensor"]])
     if "tuple" in facts:
-        return tuple(unpack(item, arrays) for item in facts["tuple"])
+        return tuple(_unpack(item, arrays) for item in facts["tuple"])
     if facts["class"] == _TREE:
-        return cKDTree(unpack(facts["data"], arrays))
+        return cKDTree(_unpack(facts["data"], arrays))
     if facts["class"] in (_CORRECTOR, _STACK):
-        state = {name: unpack(value, arrays) for name, value in facts["state"].items()}
+        state = {name: _unpack(value, arrays) for name, value in facts["state"].items()}
         if facts["class"] == _CORRECTOR:
             return _corrector(state)
         return _stack(state, facts["head"], facts["n_time"])
     as_read = {written: name for name, written in _AS_WRITTEN.items()}
-    values = {as_read.get(name, name): unpack(v, arrays) for name, v in facts["fields"].items()}
+    values = {as_read.get(name, name): _unpack(v, arrays) for name, v in facts["fields"].items()}
     return _CLASSES[facts["class"]](**values)
 
 
@@ -242,18 +242,18 @@ def load_personal(path: Path | str) -> PersonalModel:
 
 
 def _from_card(card: dict[str, Any], arrays: dict[str, np.ndarray]) -> PersonalModel:
-    scaling = Scaling(*(unpack(facts, arrays) for facts in card["scaling"]))
+    scaling = Scaling(*(_unpack(facts, arrays) for facts in card["scaling"]))
     expected = pd.DataFrame(card["expected"]).astype({"r": float, "rmse_mv": float})
     if card["method"] not in METHODS or card["lead"] not in LEADS or len(expected) != 11:
         raise ValueError("unknown method or lead")
     return PersonalModel(
         lead=card["lead"],
         method=card["method"],
-        model=_from_file(card["method"], unpack(card["model"], arrays)),
+        model=_from_file(card["method"], _unpack(card["model"], arrays)),
         scaling=scaling,
         options=PreprocessingOptions(**card["options"]),
         expected=expected,
-        known=unpack(card["known"], arrays),
+        known=_unpack(card["known"], arrays),
         held_back_s=card["held_back_s"],
         seed=card["seed"],
         training=card["training"],

@@ -127,7 +127,7 @@ def load_record(path: Path | str, database: str | None = None) -> Record:
     return label_record(read_record(path), path, database)
 
 
-def read_records(
+def _read_records(
     paths: Sequence[Path], database: str | None = None
 ) -> Iterator[Record | RecordError]:
     """Yield each record with its labels, or the error that says why it cannot be used."""
@@ -296,7 +296,7 @@ class Checked:
 
     def add(self, paths: list[Path], database: str) -> None:
         """Read some records of a database and take note of each."""
-        for result in read_records(paths, database):
+        for result in _read_records(paths, database):
             if isinstance(result, RecordError):
                 self.refused.append(str(result))
                 continue

@@ -18,10 +18,6 @@ import requests
 
 from ecgnb.progress import follow
 from ecgnb.records.catalogue import DATABASES
-from ecgnb.records.databases import database_folder, find_records
-from ecgnb.records.record import RecordError
-from ecgnb.records.wfdb_files import read_record
-from ecgnb.records.wfdb_header import parse_header
 
 BASE_URL = "https://physionet.org/files"
 
@@ -44,7 +40,7 @@ class FetchError(Exception):
     """A download that could not be completed; names the files and says what to do."""
 
 
-def parse_sums(text: str) -> dict[str, str]:
+def _parse_sums(text: str) -> dict[str, str]:
     """Return SHA-256 by relative path from the text of a SHA256SUMS.txt.
 
     Paths with a space or other odd characters are passed over: no record has such a name.
@@ -56,7 +52,7 @@ def parse_sums(text: str) -> dict[str, str]:
 
     Examples
     --------
-    >>> parse_sums("a" * 64 + "  twa01.hea")["twa01.hea"][:3]
+    >>> _parse_sums("a" * 64 + "  twa01.hea")["twa01.hea"][:3]
     'aaa'
     """
     sums = {}
@@ -72,7 +68,7 @@ def parse_sums(text: str) -> dict[str, str]:
     return sums
 
 
-def check_sums(sums: dict[str, str], registry: dict[str, str]) -> None:
+def _check_sums(sums: dict[str, str], registry: dict[str, str]) -> None:
     """Refuse a manifest that contradicts the sums kept with the package.
 
     Raises
@@ -127,8 +123,8 @@ def fetch_database(
     url = f"{base_url.rstrip('/')}/{name}/{database.version}"
     if root.is_symlink():
         raise FetchError(f"{root} is a link: stopped")
-    sums = parse_sums(_read_text(f"{url}/{SUMS}", timeout_s, retries))
-    check_sums(sums, read_registry(name))
+    sums = _parse_sums(_read_text(f"{url}/{SUMS}", timeout_s, retries))
+    _check_sums(sums, _read_registry(name))
     only = only or database.files
     wanted = {path: digest for path, digest in sums.items() if re.fullmatch(only, path)}
     if not wanted:
@@ -224,15 +220,12 @@ class _Downloader:
                     raise requests.Timeout(f"{url} comes at less than {MIN_BYTES_PER_S:g} B/s")
 
 
-_EXCERPT = "first 10 s of"
-
-
-def read_registry(database: str) -> dict[str, str]:
+def _read_registry(database: str) -> dict[str, str]:
     """Return SHA-256 by path below the version folder, empty where none is kept.
 
     Examples
     --------
-    >>> len(read_registry("twadb")["twa11.dat"])
+    >>> len(_read_registry("twadb")["twa11.dat"])
     64
     """
     path = resources.files("ecgnb") / "data" / "registry" / f"{database}.txt"
@@ -240,41 +233,3 @@ def read_registry(database: str) -> dict[str, str]:
         return {}
     lines = path.read_text(encoding="utf-8").splitlines()
     return {name: digest for digest, name in (line.split(maxsplit=1) for line in lines)}
-
-
-def verified_sums(folder: Path | str, database: str) -> dict[str, str]:
-    """Return SHA-256 by path of the sample files in a mirror that their checksums confirm.
-
-    Records that are refused, that say they are an excerpt, or whose checksum is zero in any
-    signal of a file give none.
-    """
-    root = database_folder(folder, database)
-    sums = {}
-    for path in find_records(folder, database):
-        for file in _verified_files(path):
-            sums[file.relative_to(root).as_posix()] = pooch.file_hash(str(file))
-    return sums
-
-
-def _verified_files(path: Path) -> list[Path]:
-    try:
-        record = read_record(path)
-    except RecordError:
-        return []
-    if any(_EXCERPT in comment for comment in record.comments):
-        return []
-    lines = parse_header(path.read_text(encoding="utf-8")).signals
-    found = []
-    for file in dict.fromkeys(line.file for line in lines):
-        sound = all(line.checksum for line in lines if line.file == file)
-        if sound and (not file.endswith(".xyz") or record.frank is not None):
-            found.append(path.parent / file)
-    return found
-
-
-def write_registry(folder: Path | str, database: str, path: Path) -> Path:
-    """Return the path of a registry made from the sample files of a mirror."""
-    sums = verified_sums(folder, database)
-    path = Path(path)
-    path.write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)), encoding="utf-8")
-    return path

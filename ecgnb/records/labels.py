@@ -50,19 +50,19 @@ ADMISSIONS = {
 
 
 @functools.cache
-def snomed_conditions() -> dict[str, str]:
+def _snomed_conditions() -> dict[str, str]:
     """Return the condition behind each SNOMED CT code of the challenges 2020 and 2021.
 
     Examples
     --------
-    >>> snomed_conditions()["164889003"]
+    >>> _snomed_conditions()["164889003"]
     'dysrhythmia'
     """
     return {row["code"]: row["condition"] for row in _table("snomed")}
 
 
 @functools.cache
-def ludb_conditions() -> dict[str, str]:
+def _ludb_conditions() -> dict[str, str]:
     """Return the condition behind each finding of LUDB, which is written in lower case.
 
     The findings are judged as the challenges' codes of the same meaning are: a scar or an
@@ -71,7 +71,7 @@ def ludb_conditions() -> dict[str, str]:
 
     Examples
     --------
-    >>> ludb_conditions()["left ventricular hypertrophy"]
+    >>> _ludb_conditions()["left ventricular hypertrophy"]
     'hypertrophy'
     """
     return {row["finding"]: row["condition"] for row in _table("ludb")}
@@ -82,14 +82,14 @@ def _table(name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
 
 
-def field_of(comments: tuple[str, ...], key: str) -> str:
+def _field_of(comments: tuple[str, ...], key: str) -> str:
     """Return what the comments say after `key:`, in any case, or an empty text.
 
     Examples
     --------
-    >>> field_of(("Age: 74", "Dx: 59118001,426783006"), "dx")
+    >>> _field_of(("Age: 74", "Dx: 59118001,426783006"), "dx")
     '59118001,426783006'
-    >>> field_of(("<age>: 51", "<sex>: F"), "age")
+    >>> _field_of(("<age>: 51", "<sex>: F"), "age")
     '51'
     """
     for comment in comments:
@@ -99,29 +99,29 @@ def field_of(comments: tuple[str, ...], key: str) -> str:
     return ""
 
 
-def unknown_diagnoses(comments: tuple[str, ...]) -> tuple[str, tuple[str, ...]] | None:
+def _unknown_diagnoses(comments: tuple[str, ...]) -> tuple[str, tuple[str, ...]] | None:
     """Return what kind of diagnosis no table knows, and which, in their order; None if all are.
 
     Examples
     --------
-    >>> unknown_diagnoses(("Dx: 59118001,123",))
+    >>> _unknown_diagnoses(("Dx: 59118001,123",))
     ('Dx code', ('123',))
     """
-    if codes := tuple(code for code in _codes(comments) if code not in snomed_conditions()):
+    if codes := tuple(code for code in _codes(comments) if code not in _snomed_conditions()):
         return "Dx code", codes
-    findings = tuple(one for one in _findings(comments) if one not in ludb_conditions())
+    findings = tuple(one for one in _findings(comments) if one not in _ludb_conditions())
     return ("finding", findings) if findings else None
 
 
-def states_condition(comments: tuple[str, ...]) -> bool:
+def _states_condition(comments: tuple[str, ...]) -> bool:
     """Return whether the comments say anything of a diagnosis.
 
     Examples
     --------
-    >>> states_condition(("Dx: 59118001",)), states_condition(("Age: 74",))
+    >>> _states_condition(("Dx: 59118001",)), _states_condition(("Age: 74",))
     (True, False)
     """
-    written = any(field_of(comments, key) for key in ("reason for admission", "dx"))
+    written = any(_field_of(comments, key) for key in ("reason for admission", "dx"))
     return written or bool(_findings(comments))
 
 
@@ -142,11 +142,11 @@ def condition_of(comments: tuple[str, ...]) -> str:
     >>> condition_of(("<diagnoses>:", "Rhythm: Sinus rhythm.", "I degree AV block."))
     'other'
     """
-    wording = field_of(comments, "reason for admission").lower()
+    wording = _field_of(comments, "reason for admission").lower()
     if wording:
         return ADMISSIONS.get(wording, f"unknown: {wording}")
-    found = [snomed_conditions().get(code, f"unknown: {code}") for code in _codes(comments)]
-    found += [ludb_conditions().get(one, f"unknown: {one}") for one in _findings(comments)]
+    found = [_snomed_conditions().get(code, f"unknown: {code}") for code in _codes(comments)]
+    found += [_ludb_conditions().get(one, f"unknown: {one}") for one in _findings(comments)]
     diseases = [condition for condition in found if condition in CONDITIONS[1:]]
     if diseases:
         return diseases[0]
@@ -156,7 +156,7 @@ def condition_of(comments: tuple[str, ...]) -> str:
 
 
 def _codes(comments: tuple[str, ...]) -> list[str]:
-    return [code for code in re.split(r"[,\s]+", field_of(comments, "dx")) if code]
+    return [code for code in re.split(r"[,\s]+", _field_of(comments, "dx")) if code]
 
 
 def _findings(comments: tuple[str, ...]) -> list[str]:
@@ -204,7 +204,7 @@ def labels_of(record: Record | Header, path: Path, database: str = "") -> dict[s
     """
     if database and database not in DATABASES:
         raise ValueError(f"no database {database!r}; there are {', '.join(DATABASES)}")
-    stated = database != "twadb" and (database or states_condition(record.comments))
+    stated = database != "twadb" and (database or _states_condition(record.comments))
     patient = _patient_of(record, path, database)
     return {
         "patient": patient,
@@ -243,18 +243,18 @@ def _origin_of(record: Record | Header, path: Path, database: str) -> str:
     if is_simulated(record):
         return "simulated"
     if database == "twadb":
-        return origin_of_twadb(record)
+        return _origin_of_twadb(record)
     source = path.absolute().parent.parent.name if database.startswith("challenge") else ""
     return source or database
 
 
 def _label_notes(record: Record, database: str, origin: str) -> Iterator[str]:
     """Yield what is odd about the labels."""
-    unknown = unknown_diagnoses(record.comments)
+    unknown = _unknown_diagnoses(record.comments)
     if unknown:
         yield f"unknown {unknown[0]} {', '.join(unknown[1])}"
     if database == "twadb" and origin in ORIGINS:
-        share = share_beyond_three(record.signals)
+        share = _share_beyond_three(record.signals)
         if (share < SYNTHETIC_SHARE) != (origin == "synthetic"):
             yield (
                 f"origin in doubt: the header says {origin}, but {share:.2g} of the energy lies "
@@ -262,7 +262,7 @@ def _label_notes(record: Record, database: str, origin: str) -> Iterator[str]:
             )
 
 
-def share_beyond_three(signals: np.ndarray) -> float:
+def _share_beyond_three(signals: np.ndarray) -> float:
     """Return the share of the independent leads' energy that three leads cannot give.
 
     A synthetic record of twadb is a projection of three sources: its share was at most 6.4e-6 in
@@ -287,7 +287,7 @@ def is_simulated(record: Record | Header) -> bool:
     return any(_SIMULATED in comment.lower() for comment in record.comments)
 
 
-def origin_of_twadb(record: Record | Header) -> str:
+def _origin_of_twadb(record: Record | Header) -> str:
     """Return where a record of twadb comes from, told by the counter frequency of its header.
 
     A record resampled from ptbdb keeps its 1000 Hz there, one from the INCART database 257 Hz;

@@ -31,7 +31,7 @@ with warnings.catch_warnings():  # wfdb uses an argument that pandas will drop
     import wfdb
 
 
-def refuse_irregular(path: Path) -> None:
+def _refuse_irregular(path: Path) -> None:
     """Refuse anything but a regular file that really lies in its folder."""
     shown = clean_text(path.name)[:60]
     if not path.exists() and not path.is_symlink():
@@ -42,7 +42,7 @@ def refuse_irregular(path: Path) -> None:
         )
 
 
-def read_signals(path: Path, header: Header, numbers: list[int]) -> tuple[np.ndarray, np.ndarray]:
+def _read_signals(path: Path, header: Header, numbers: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Return signals in mV and their samples in ADC units, both `(lead, time)`, in this order."""
     lines = [header.signals[number] for number in numbers]
     for file in dict.fromkeys(line.file for line in lines):
@@ -63,7 +63,7 @@ def _check_file(path: Path, header: Header, file: str) -> None:
         raise HeaderError(
             f"the sample file name {clean_text(file)[:40]!r}", "it must be a plain file name"
         )
-    refuse_irregular(path.parent / file)
+    _refuse_irregular(path.parent / file)
     group = [line for line in header.signals if line.file == file]
     kinds = {(line.format, line.offset) for line in group}
     if len(kinds) > 1:
@@ -189,7 +189,7 @@ def _refused(path: Path) -> Iterator[None]:
 
 
 def _header_text(path: Path) -> str:
-    refuse_irregular(path)
+    _refuse_irregular(path)
     if path.stat().st_size > MAX_HEADER_BYTES:
         raise HeaderError(
             f"a header of {path.stat().st_size:,} bytes",
@@ -253,7 +253,7 @@ def _read_leads(
     path: Path, header: Header, found: dict[str, int], leads: tuple[str, ...]
 ) -> tuple[np.ndarray, tuple[LeadQuality, ...]]:
     """Return signals `(lead, time)` in mV and the quality of each lead."""
-    signals, samples = read_signals(path, header, [found[lead] for lead in leads])
+    signals, samples = _read_signals(path, header, [found[lead] for lead in leads])
     rows = zip(leads, signals, samples, strict=True)
     return signals, tuple(lead_quality(*row, header.sampling_rate) for row in rows)
 

@@ -86,7 +86,7 @@ def _check_signal(record: Record, lead: str, signal: np.ndarray) -> None:
 
 
 def _check_beats(record: Record, lead: str) -> None:
-    n_beat, alike = beat_likeness(record.lead(lead), record.sampling_rate)
+    n_beat, alike = _beat_likeness(record.lead(lead), record.sampling_rate)
     if n_beat < max(2, record.duration_s / 4):
         raise RecordError(
             record.name,
@@ -116,7 +116,7 @@ def _beats(signal: np.ndarray, sampling_rate: float) -> np.ndarray:
     return align_beats(cleaned, peaks, before=BEFORE_PEAK, after=AFTER_PEAK)
 
 
-def beat_likeness(signal: np.ndarray, sampling_rate: float) -> tuple[int, float]:
+def _beat_likeness(signal: np.ndarray, sampling_rate: float) -> tuple[int, float]:
     """Return the number of beats and the median correlation of each with their average."""
     beats = _beats(signal, sampling_rate)
     if len(beats) < 2:
@@ -135,7 +135,7 @@ def signature(record: Record) -> np.ndarray:
     return slow[:, : round(60 * SIGNATURE_HZ)].astype(np.float32)
 
 
-def lead_likeness(signal: np.ndarray, sampling_rate: float, known: np.ndarray) -> np.ndarray:
+def _lead_likeness(signal: np.ndarray, sampling_rate: float, known: np.ndarray) -> np.ndarray:
     """Return how alike a signal is to 12 known leads, upright and upside down `(2, lead)`.
 
     Pieces of 0.8 s are searched in each known lead; the largest correlation of each piece, the
@@ -171,7 +171,7 @@ def compare_with_calibration(record: Record, lead: str, known: np.ndarray) -> tu
     RecordError
         If the lead stands upside down or is nothing like the calibrated one.
     """
-    alike = lead_likeness(record.lead(lead), record.sampling_rate, known)
+    alike = _lead_likeness(record.lead(lead), record.sampling_rate, known)
     upright, inverted = alike[:, lead_index(lead)]
     likest = int(alike[0].argmax())
     if upright < MIN_ALIKE_LEAD or inverted > upright + CLEARLY:

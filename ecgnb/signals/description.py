@@ -85,7 +85,7 @@ def summarise_origins(table: pd.DataFrame) -> pd.DataFrame:
     return summary
 
 
-def singular_shares(signals: np.ndarray) -> np.ndarray:
+def _singular_shares(signals: np.ndarray) -> np.ndarray:
     """Return the shares `(8,)` of the independent leads' energy in each singular direction.
 
     Parameters
@@ -96,7 +96,7 @@ def singular_shares(signals: np.ndarray) -> np.ndarray:
     Examples
     --------
     >>> one_source = np.outer(np.arange(1.0, 13.0), np.sin(np.arange(50.0)))
-    >>> singular_shares(one_source).round(6)[:2].tolist()
+    >>> _singular_shares(one_source).round(6)[:2].tolist()
     [1.0, 0.0]
     """
     eight = independent_signals(np.asarray(signals, dtype=np.float64))
@@ -105,7 +105,7 @@ def singular_shares(signals: np.ndarray) -> np.ndarray:
     return energy / max(energy.sum(), np.finfo(float).tiny)
 
 
-def band_powers(signals: np.ndarray, sampling_rate: float) -> np.ndarray:
+def _band_powers(signals: np.ndarray, sampling_rate: float) -> np.ndarray:
     """Return the power density `(band,)` in uV^2/Hz, mean over leads, between `BAND_EDGES_HZ`."""
     frequencies, density = sps.welch(
         1000 * np.asarray(signals, dtype=np.float64), sampling_rate, nperseg=int(4 * sampling_rate)
@@ -117,7 +117,7 @@ def band_powers(signals: np.ndarray, sampling_rate: float) -> np.ndarray:
     )
 
 
-def beat_figures(signals: np.ndarray, sampling_rate: float) -> dict[str, float]:
+def _beat_figures(signals: np.ndarray, sampling_rate: float) -> dict[str, float]:
     """Return sizes and intervals of the average beat: `qrs_mv_V2`, `t_mv_V2`, ..., `rr_ms`, ...
 
     The size of a wave in a lead is its range, mV (of the T wave: its value of largest size, with
@@ -170,11 +170,11 @@ def describe_record(record: Record) -> dict[str, object]:
     centred = raw - raw.mean(axis=-1, keepdims=True)
     row["limb_error_uv"] = 1000 * limb_lead_error(fill_missing(record.signals)).max()
     row["limb_error_centred_uv"] = 1000 * limb_lead_error(centred).max()
-    row |= beat_figures(signals, RATE_HZ)
-    shares = singular_shares(signals)
+    row |= _beat_figures(signals, RATE_HZ)
+    shares = _singular_shares(signals)
     row |= {f"share_{rank}": share for rank, share in enumerate(shares, 1)}
     row["share_beyond_3"] = shares[3:].sum()
-    powers = zip(BAND_EDGES_HZ, band_powers(raw, RATE_HZ), strict=False)
+    powers = zip(BAND_EDGES_HZ, _band_powers(raw, RATE_HZ), strict=False)
     return row | {f"power_{low:g}_hz": power for low, power in powers}
 
 

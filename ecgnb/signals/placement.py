@@ -35,14 +35,14 @@ def find_misplaced(record: Record) -> tuple[str, ...]:
     missed.
     """
     signals = clean(record.signals, record.sampling_rate, to_rate=CHECKED_HZ)
-    limb = broken_identity(signals)
+    limb = _broken_identity(signals)
     if limb:
         return (limb,)
     found = unusual_placement(lead_covariance(signals))
     return (found,) if found else ()
 
 
-def broken_identity(signals: np.ndarray) -> str:
+def _broken_identity(signals: np.ndarray) -> str:
     """Return what is wrong with the limb leads of 12 leads `(lead, time)`, or "".
 
     If turning over one lead, or exchanging two, mends the identities, it is named.
@@ -82,7 +82,7 @@ def lead_covariance(signals: np.ndarray) -> np.ndarray:
 
 
 @cache
-def usual_covariance() -> np.ndarray:
+def _usual_covariance() -> np.ndarray:
     """Return the mean covariance `(8, 8)` of recorded ECGs, from the package's table."""
     with (files("ecgnb") / "data" / _TABLE).open() as file:
         table = pd.read_csv(file, index_col=0)
@@ -149,7 +149,7 @@ def unusual_placement(
     factor
         How much smaller the measure must become.
     """
-    usual = usual_covariance() if usual is None else usual
+    usual = _usual_covariance() if usual is None else usual
     precision = np.linalg.inv(usual + _RIDGE * np.eye(8))
     measures = {
         name: _unusual(matrix @ covariance @ matrix.T, precision)

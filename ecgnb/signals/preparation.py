@@ -237,12 +237,12 @@ def fit_scaling(train_mv: np.ndarray, *, scope: str = "lead") -> Scaling:
     return Scaling(np.broadcast_to((high + low) / 2, shape), np.broadcast_to(factor, shape))
 
 
-def scale_windows(signals_mv: np.ndarray, n_time: int) -> np.ndarray:
+def _scale_windows(signals_mv: np.ndarray, n_time: int) -> np.ndarray:
     """Return signals `(lead, time)` in which every window is scaled to [-1, 1] by itself: a leak.
 
     Examples
     --------
-    >>> scale_windows(np.array([[0.0, 4.0, 0.0, 8.0]]), 2).tolist()
+    >>> _scale_windows(np.array([[0.0, 4.0, 0.0, 8.0]]), 2).tolist()
     [[-1.0, 1.0, -1.0, 1.0]]
     """
     starts = range(0, signals_mv.shape[-1], n_time)
@@ -287,7 +287,7 @@ def prepare_record(record: Record, options: PreprocessingOptions | None = None) 
     parts = clean_parts(record, options)
     if options.scaling == "window":
         n_time = round(options.window_s * options.sampling_rate)
-        scaled = [scale_windows(part, n_time) for part in parts]
+        scaled = [_scale_windows(part, n_time) for part in parts]
         nothing = np.full((parts[0].shape[0], 1), np.nan)
         scaling = Scaling(nothing, nothing)
     else:

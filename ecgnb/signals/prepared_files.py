@@ -24,7 +24,7 @@ from ecgnb.signals.preparation import (
 _NOT_USED = (".xyz", ".XYZ")  # Frank leads have no part in the result
 
 
-def file_key(path: Path, database: str, options: PreprocessingOptions) -> str:
+def _file_key(path: Path, database: str, options: PreprocessingOptions) -> str:
     """Return the SHA-256 of a record's header and samples, its folder's name and the options."""
     digest = _hash_of(path, _NOT_USED)
     facts = [CACHE_VERSION, path.parent.name, database, asdict(options)]
@@ -88,13 +88,13 @@ def prepare_file(
             what_to_do = "use it whole, or choose a smaller gap"
             raise RecordError(record.name, str(error), "it has no parts", what_to_do) from error
 
-    return cached(Path(folder) / f"{file_key(path, database, options)}.npz", make)
+    return _cached(Path(folder) / f"{_file_key(path, database, options)}.npz", make)
 
 
 CACHE_VERSION = 3  # raise it whenever a step below changes what it returns
 
 
-def save_prepared(prepared: Prepared, path: Path) -> Path:
+def _save_prepared(prepared: Prepared, path: Path) -> Path:
     """Return the path of an `.npz` file that holds a prepared record, written atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     parts = (prepared.train, prepared.validation, prepared.test)
@@ -110,7 +110,7 @@ def save_prepared(prepared: Prepared, path: Path) -> Path:
     return path
 
 
-def load_prepared(path: Path) -> Prepared:
+def _load_prepared(path: Path) -> Prepared:
     """Return the prepared record of an `.npz` file written by `save_prepared`."""
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         facts = json.loads(str(arrays["facts"]))
@@ -122,11 +122,11 @@ def load_prepared(path: Path) -> Prepared:
         return Prepared(labels, train, validation, test, scaling, options.sampling_rate, options)
 
 
-def cached(path: Path, make: Callable[[], Prepared]) -> Prepared:
+def _cached(path: Path, make: Callable[[], Prepared]) -> Prepared:
     """Return the prepared record of a file; absent or damaged, it is made and written."""
     if path.is_file():
         with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return load_prepared(path)
+            return _load_prepared(path)
     prepared = make()
-    save_prepared(prepared, path)
+    _save_prepared(prepared, path)
     return prepared

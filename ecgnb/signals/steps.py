@@ -70,19 +70,22 @@ def step_figures(steps: list[Step], lead: str, start_s: float, stop_s: float) ->
         whole = fill_missing(step.signals)[lead_index(lead)].astype(np.float64)
         row = {"step": step.name, "unit": step.unit, "rate": step.sampling_rate}
         row |= {"samples": course.size, "lowest": course.min(), "highest": course.max()}
-        row |= {"mean": whole.mean(), "below_half_hz": band_rms(whole, step.sampling_rate, 0, 0.5)}
-        row |= {"above_40_hz": band_rms(whole, step.sampling_rate, 40, step.sampling_rate)}
+        row |= {
+            "mean": whole.mean(),
+            "below_half_hz": _band_rms(whole, step.sampling_rate, 0, 0.5),
+        }
+        row |= {"above_40_hz": _band_rms(whole, step.sampling_rate, 40, step.sampling_rate)}
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def band_rms(course: np.ndarray, sampling_rate: float, low_hz: float, high_hz: float) -> float:
+def _band_rms(course: np.ndarray, sampling_rate: float, low_hz: float, high_hz: float) -> float:
     """Return the root mean square of what lies between two frequencies, without the mean.
 
     Examples
     --------
     >>> course = np.sin(2 * np.pi * 5 * np.arange(0, 10, 0.01))
-    >>> round(band_rms(course, 100.0, 4, 6), 3), round(band_rms(course, 100.0, 10, 50), 3)
+    >>> round(_band_rms(course, 100.0, 4, 6), 3), round(_band_rms(course, 100.0, 10, 50), 3)
     (0.707, 0.0)
     """
     frequencies, power = sps.periodogram(course, sampling_rate, scaling="spectrum")

@@ -13,14 +13,14 @@ import numpy as np
 from ecgnb.simulation.heart import Heart, Rhythm
 
 
-def no_change(
+def _no_change(
     heart: Heart, rhythm: Rhythm, severity: float, generator: np.random.Generator
 ) -> tuple[Heart, Rhythm]:
     """Return heart and rhythm as they are."""
     return heart, rhythm
 
 
-def infarction(
+def _infarction(
     heart: Heart, rhythm: Rhythm, severity: float, generator: np.random.Generator
 ) -> tuple[Heart, Rhythm]:
     """Return a heart whose first QRS forces and T wave point away from a wall, ST towards it."""
@@ -39,7 +39,7 @@ def infarction(
     return heart, replace(rhythm, rr_s=rhythm.rr_s * 0.95, respiratory=0.4 * rhythm.respiratory)
 
 
-def cardiomyopathy(
+def _cardiomyopathy(
     heart: Heart, rhythm: Rhythm, severity: float, generator: np.random.Generator
 ) -> tuple[Heart, Rhythm]:
     """Return a heart with a small, slightly broad QRS complex and a flat or turned T wave."""
@@ -51,7 +51,7 @@ def cardiomyopathy(
     return heart, replace(rhythm, ectopic_share=share)
 
 
-def bundle_branch_block(
+def _bundle_branch_block(
     heart: Heart, rhythm: Rhythm, severity: float, generator: np.random.Generator
 ) -> tuple[Heart, Rhythm]:
     """Return a heart in which one ventricle follows the other: late, broad forces, T opposite."""
@@ -67,7 +67,7 @@ def bundle_branch_block(
     return heart.timed("S", centre_s=when, width_s=width), rhythm
 
 
-def dysrhythmia(
+def _dysrhythmia(
     heart: Heart, rhythm: Rhythm, severity: float, generator: np.random.Generator
 ) -> tuple[Heart, Rhythm]:
     """Return atrial fibrillation (no P wave, irregular intervals) or frequent ectopic beats."""
@@ -79,7 +79,7 @@ def dysrhythmia(
     return heart, replace(rhythm, ectopic_share=0.06 + 0.12 * severity)
 
 
-def hypertrophy(
+def _hypertrophy(
     heart: Heart, rhythm: Rhythm, severity: float, generator: np.random.Generator
 ) -> tuple[Heart, Rhythm]:
     """Return a heart with large left and posterior QRS forces and strain in the lateral leads."""
@@ -92,7 +92,7 @@ def hypertrophy(
     return heart, replace(rhythm, respiratory=0.5 * rhythm.respiratory)
 
 
-def valve_disease(
+def _valve_disease(
     heart: Heart, rhythm: Rhythm, severity: float, generator: np.random.Generator
 ) -> tuple[Heart, Rhythm]:
     """Return a heart with a broad, two-humped P wave and a strained left or right ventricle."""
@@ -100,12 +100,12 @@ def valve_disease(
     earlier = heart.centre_s[heart.index("P1")] - 0.028 * severity
     heart = heart.timed("P1", centre_s=earlier, width_s=0.017)
     if generator.uniform() < 0.5:  # left: regurgitation or a tight aortic valve
-        return hypertrophy(heart, rhythm, 0.6 * severity, generator)
+        return _hypertrophy(heart, rhythm, 0.6 * severity, generator)
     right = severity * np.array([-0.3, 0.1, -0.22])
     return heart.moved(R2=0.6 * right, S=right, T2=-0.35 * right), rhythm
 
 
-def myocarditis(
+def _myocarditis(
     heart: Heart, rhythm: Rhythm, severity: float, generator: np.random.Generator
 ) -> tuple[Heart, Rhythm]:
     """Return a fast heart with ST raised along its axis (PR level down), small QRS, T turned."""
@@ -130,40 +130,40 @@ class ConditionModel:
 
 
 CONDITION_MODELS = {
-    "healthy control": ConditionModel("normal sinus rhythm", no_change),
+    "healthy control": ConditionModel("normal sinus rhythm", _no_change),
     "myocardial infarction": ConditionModel(
         "broad Q waves, raised ST segment and inverted T waves over an anterior, inferior or "
         "lateral wall",
-        infarction,
+        _infarction,
     ),
     "cardiomyopathy": ConditionModel(
         "small and slightly broad QRS complexes, small R waves in V1-V3, flat or inverted T "
         "waves, some ventricular ectopic beats",
-        cardiomyopathy,
+        _cardiomyopathy,
     ),
     "bundle branch block": ConditionModel(
         "QRS complex of 120 ms and more, late forces to the left (broad R in I and V6) or to the "
         "right (second R in V1), T wave opposite to them",
-        bundle_branch_block,
+        _bundle_branch_block,
     ),
     "dysrhythmia": ConditionModel(
         "irregular RR intervals without P waves and with fibrillatory waves, or frequent "
         "ventricular ectopic beats",
-        dysrhythmia,
+        _dysrhythmia,
     ),
     "hypertrophy": ConditionModel(
         "high voltage (S in V1 + R in V5), axis to the left, ST depression and inverted T waves "
         "in I, aVL, V5, V6",
-        hypertrophy,
+        _hypertrophy,
     ),
     "valvular heart disease": ConditionModel(
         "broad two-humped P wave, negative at its end in V1, with signs of a strained left or "
         "right ventricle",
-        valve_disease,
+        _valve_disease,
     ),
     "myocarditis": ConditionModel(
         "fast sinus rhythm, ST segment raised in most leads with a lowered PR level, small QRS "
         "complexes, T waves inverted later",
-        myocarditis,
+        _myocarditis,
     ),
 }

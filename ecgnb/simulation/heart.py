@@ -94,12 +94,12 @@ class Rhythm:
     fibrillation_mv: float = 0.0
 
 
-def textbook_heart() -> Heart:
+def _textbook_heart() -> Heart:
     """Return the heart of the table, without any variation.
 
     Examples
     --------
-    >>> textbook_heart().dipole_mv.shape
+    >>> _textbook_heart().dipole_mv.shape
     (12, 3)
     """
     names, groups, *numbers = zip(*_WAVE_TABLE, strict=True)
@@ -113,7 +113,7 @@ def draw_heart(generator: np.random.Generator) -> tuple[Heart, Rhythm]:
     Sizes vary by 27 % in common and 14 % a wave, directions by 8 degrees a wave and group,
     the P wave's delay by 15 ms, the width of the QRS complex by 7 %, the T wave's time by 5 %.
     """
-    heart = textbook_heart()
+    heart = _textbook_heart()
     n_wave = len(heart.names)
     gain = np.exp(generator.normal(0, 0.27) + generator.normal(0, 0.14, n_wave))
     dipole = heart.dipole_mv * gain[:, None]

@@ -39,7 +39,7 @@ LEADS_FROM_ELECTRODES[2:, :3] = -1 / 3
 LEADS_FROM_ELECTRODES[2:, 3:] = np.eye(6)
 
 
-def coloured_noise(
+def _coloured_noise(
     n_row: int, n_time: int, shape: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
     """Return noise `(n_row, n_time)` with an amplitude spectrum, root mean square 1 in each row.
@@ -59,12 +59,12 @@ def coloured_noise(
     return noise / np.sqrt(np.mean(np.square(noise), axis=-1, keepdims=True))
 
 
-def noise_frequencies(n_time: int, sampling_rate: float) -> np.ndarray:
+def _noise_frequencies(n_time: int, sampling_rate: float) -> np.ndarray:
     """Return the frequencies in Hz at which `coloured_noise` takes its spectrum."""
     return rfftfreq(next_fast_len(n_time, real=True), 1 / sampling_rate)
 
 
-def electrode_noise(
+def _electrode_noise(
     sizes_uv: tuple[float, float, float],
     n_time: int,
     sampling_rate: float,
@@ -86,25 +86,25 @@ def electrode_noise(
     generator
         Source of the draw.
     """
-    frequencies = noise_frequencies(n_time, sampling_rate)
+    frequencies = _noise_frequencies(n_time, sampling_rate)
     wander = np.exp(-0.5 * np.square(frequencies / 0.18)) * (frequencies > 0)
     wander /= np.hypot(frequencies, 0.03)
     muscle = (frequencies > 1) / np.sqrt(1 + np.square(frequencies / 60.0))
     contact = np.exp(0.5 * generator.normal(size=(2, 9, 1)))
     contact[0] *= np.exp(generator.normal())
-    electrodes = sizes_uv[0] * contact[0] * coloured_noise(9, n_time, wander, generator)
-    electrodes += sizes_uv[1] * contact[1] * coloured_noise(9, n_time, muscle, generator)
+    electrodes = sizes_uv[0] * contact[0] * _coloured_noise(9, n_time, wander, generator)
+    electrodes += sizes_uv[1] * contact[1] * _coloured_noise(9, n_time, muscle, generator)
     hum = np.sqrt(2) * np.sin(2 * np.pi * 50.0 * np.arange(n_time) / sampling_rate)
     electrodes += sizes_uv[2] * generator.normal(size=(9, 1)) * hum
     return LEADS_FROM_ELECTRODES @ electrodes / 1000
 
 
-def fibrillation(
+def _fibrillation(
     size_mv: float, n_time: int, sampling_rate: float, generator: np.random.Generator
 ) -> np.ndarray:
     """Return the dipole `(3, time)` in mV of fibrillatory waves near 6 Hz, largest in V1."""
-    frequencies = noise_frequencies(n_time, sampling_rate)
-    slow = coloured_noise(2, n_time, (frequencies > 0) & (frequencies < 0.4), generator)
+    frequencies = _noise_frequencies(n_time, sampling_rate)
+    slow = _coloured_noise(2, n_time, (frequencies > 0) & (frequencies < 0.4), generator)
     phase = 2 * np.pi * np.cumsum(6 + 0.6 * slow[0]) / sampling_rate
     course = size_mv * (1 + 0.3 * slow[1]) * (np.sin(phase) + 0.35 * np.sin(2 * phase + 1))
     return np.outer([0.25, 0.5, -0.8], course)
@@ -294,7 +294,7 @@ def _heart_signals(
     usual, _ = _seen(person.healthy, person.view, sources, extra)
     size_mv = person.rhythm.fibrillation_mv
     if size_mv:
-        extra[:3] = fibrillation(size_mv, n_time, options.sampling_rate, generator)
+        extra[:3] = _fibrillation(size_mv, n_time, options.sampling_rate, generator)
     share = _alternans(person.heart, person.view, options.alternans_uv)
     sources = wave_sources(person.heart, beats, times, share)
     clean, dipole = _seen(person.heart, person.view, sources, extra)
@@ -306,7 +306,7 @@ def _disturbances(
 ) -> np.ndarray:
     """Return wander, noise and hum `(8, time)` in mV, scaled to `snr_db` if that is given."""
     sizes = (options.wander_uv, options.noise_uv, options.mains_uv)
-    noise = electrode_noise(sizes, clean.shape[-1], options.sampling_rate, generator)
+    noise = _electrode_noise(sizes, clean.shape[-1], options.sampling_rate, generator)
     if options.snr_db is None:
         return noise
     wanted = np.mean(np.square(derive_leads(clean))) / 10 ** (options.snr_db / 10)

@@ -41,7 +41,7 @@ def _lagged(signals: np.ndarray, reach: int) -> np.ndarray:
     return np.hstack([features, np.ones((len(features), 1))])
 
 
-def predict_from_others(prepared: Prepared, lead: str) -> np.ndarray:
+def _predict_from_others(prepared: Prepared, lead: str) -> np.ndarray:
     """Return one lead of the test part `(time,)` from the independent leads it does not enter.
 
     aVL is I - II / 2, so that for aVL lead I is left out. A ridge fit over lags of 40 ms either
@@ -58,7 +58,7 @@ def predict_from_others(prepared: Prepared, lead: str) -> np.ndarray:
     return _lagged(prepared.test[others], reach) @ weights
 
 
-def beyond_training(prepared: Prepared) -> np.ndarray:
+def _beyond_training(prepared: Prepared) -> np.ndarray:
     """Return which test samples `(time,)` lie within 0.5 s of one outside the range trained on.
 
     Outside means beyond 1.5 times the training range, in any lead: an electrode that moved, or a
@@ -69,17 +69,17 @@ def beyond_training(prepared: Prepared) -> np.ndarray:
     return maximum_filter1d(outside.astype(int), width) > 0
 
 
-def describe_ceiling(prepared: Prepared, predictions: np.ndarray | None = None) -> pd.DataFrame:
+def _describe_ceiling(prepared: Prepared, predictions: np.ndarray | None = None) -> pd.DataFrame:
     """Return a row per described lead: what is left when the others are known.
 
     Columns `record, origin, output_lead, floor_mse` (scaled units squared), `floor_r`,
     `share_beyond` of the test part and, with predictions `(input, lead, time)`, the lowest and
     mean r over the other inputs, on the whole part and on the rest within the training range.
     """
-    strange, rows = beyond_training(prepared), []
+    strange, rows = _beyond_training(prepared), []
     for lead in DESCRIBED:
         index = LEADS.index(lead)
-        truth, fitted = prepared.test[index], predict_from_others(prepared, lead)
+        truth, fitted = prepared.test[index], _predict_from_others(prepared, lead)
         row = {
             "record": prepared.record.name,
             "origin": prepared.record.origin,
@@ -156,4 +156,4 @@ def _describe(source: Source, is_hard: bool) -> dict[str, pd.DataFrame]:
     prepared, predictions = prepare_record(source.read()), None
     if is_hard:
         predictions = predict_test(prepared, "best")
-    return {"rows": describe_ceiling(prepared, predictions)}
+    return {"rows": _describe_ceiling(prepared, predictions)}

@@ -59,7 +59,7 @@ class Fold:
         return f"{condition_slug(self.condition)}--{draw}--{self.scaling}--{self.number}"
 
 
-def plan_folds(patients: dict[str, Sequence[str]], *, seed: int = 0) -> list[Fold]:
+def _plan_folds(patients: dict[str, Sequence[str]], *, seed: int = 0) -> list[Fold]:
     """Return the fits for the patients of each condition with at least 3.
 
     Every condition is cut into 5 folds by patient (as many as patients if fewer); a fifth of all,
@@ -68,7 +68,7 @@ def plan_folds(patients: dict[str, Sequence[str]], *, seed: int = 0) -> list[Fol
 
     Examples
     --------
-    >>> folds = plan_folds({"healthy control": list("abcdef"), "myocarditis": ["x", "y"]})
+    >>> folds = _plan_folds({"healthy control": list("abcdef"), "myocarditis": ["x", "y"]})
     >>> len(folds), sorted(name for fold in folds[:5] for name in fold.test)
     (10, ['a', 'b', 'c', 'd', 'e', 'f'])
     """
@@ -102,7 +102,7 @@ def _deal(
         yield Fold(condition, draw, scaling, number, train, validation, test)
 
 
-def fold_tables(
+def _fold_tables(
     fold: Fold, groups: dict[str, BeatWindows], options: VaeOptions, seed: int
 ) -> dict[str, pd.DataFrame]:
     """Return the tables `KINDS` of one fit.
@@ -194,7 +194,7 @@ def run_conditions(
     inputs = key_of(code, sources, vae=options, seed=seed)
     tasks = [
         _plan_fit(fold, groups, inputs, options=options, seed=seed)
-        for fold in plan_folds(patients, seed=seed)
+        for fold in _plan_folds(patients, seed=seed)
     ]
     by_name = {source.name: source for source in sources}
     tasks += [
@@ -209,7 +209,7 @@ def run_conditions(
     ]
     how = {"jobs": jobs, "scheduler": scheduler, "progress": progress}
     with finished(tasks, out / "conditions.tasks", **how) as results:
-        tables = {"groups": count_groups(list(records.values()), groups)} | _gather(results)
+        tables = {"groups": _count_groups(list(records.values()), groups)} | _gather(results)
         facts = {"options": options, "seed": seed, "n_fit": len(tables["fits"])}
         facts |= {"refused": refused, "code": code} | results.costs()
         _write(out, tables, results.facts(sources, **facts))
@@ -243,7 +243,7 @@ def _score_symptoms(source: Source, seed: int) -> dict[str, pd.DataFrame]:
     return {"symptoms": personal_scores(source.read(), seed=seed)}
 
 
-def count_groups(records: Sequence[Record], groups: dict[str, BeatWindows]) -> pd.DataFrame:
+def _count_groups(records: Sequence[Record], groups: dict[str, BeatWindows]) -> pd.DataFrame:
     """Return for each condition the number of records, patients and beats, and what is done."""
     rows = []
     for condition, group in groups.items():
@@ -258,7 +258,7 @@ def _fit(
 ) -> dict[str, pd.DataFrame]:
     """Return the tables of one fit, with what was fitted."""
     labels = {"trained_on": fold.condition, "draw": fold.draw, "scaling": fold.scaling}
-    tables = fold_tables(fold, groups, options, seed)
+    tables = _fold_tables(fold, groups, options, seed)
     return {kind: tables[kind].assign(**labels, fold=fold.number) for kind in KINDS}
 
 
@@ -267,10 +267,10 @@ def _gather(results: Results) -> dict[str, pd.DataFrame]:
     tables = {kind: results.table(kind) for kind in (*KINDS, "symptoms")}
     if not len(tables["fits"]):
         raise RuntimeError(f"no fit finished; the reasons are in {results.store.name}")
-    return tables | {"maps": average_maps(tables["maps"])}
+    return tables | {"maps": _average_maps(tables["maps"])}
 
 
-def average_maps(maps: pd.DataFrame) -> pd.DataFrame:
+def _average_maps(maps: pd.DataFrame) -> pd.DataFrame:
     """Return the mean maps of whole groups over their fits, each patient counting once."""
     rows, keys = maps[maps["draw"] == "all"], ["trained_on", "scaling", "lead", "time_s"]
     values = [name for name in rows.columns if name not in {*keys, "draw", "fold", "n_patient"}]

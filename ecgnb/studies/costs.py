@@ -49,14 +49,14 @@ def measured() -> pd.DataFrame:
         return pd.read_csv(file)
 
 
-def cost_of(what: str, durations_s: np.ndarray) -> np.ndarray:
+def _cost_of(what: str, durations_s: np.ndarray) -> np.ndarray:
     """Return one cost for records of some durations: between measured ones on a line.
 
     Beyond the longest it grows with the duration.
 
     Examples
     --------
-    >>> short, long = cost_of("neighbours", np.array([30.0, 120.0]))
+    >>> short, long = _cost_of("neighbours", np.array([30.0, 120.0]))
     >>> bool(short < long)
     True
     """
@@ -84,11 +84,11 @@ def forecast(
     durations_s = np.asarray(durations_s, dtype=float)
     known = [method for method in methods if method in set(measured()["what"])]
     n_task = len(durations_s) * len(methods) * n_seed
-    cpu_s = cost_of("record", durations_s).sum()
-    cpu_s += n_seed * len(methods) * cost_of("task", durations_s).sum()
-    cpu_s += n_seed * sum(cost_of(method, durations_s).sum() for method in known)
+    cpu_s = _cost_of("record", durations_s).sum()
+    cpu_s += n_seed * len(methods) * _cost_of("task", durations_s).sum()
+    cpu_s += n_seed * sum(_cost_of(method, durations_s).sum() for method in known)
     n_process = jobs if jobs == 1 else jobs + 1
-    cpu_s += n_process * float(cost_of("start", np.ones(1))[0])
+    cpu_s += n_process * float(_cost_of("start", np.ones(1))[0])
     longest = np.array([durations_s.max(initial=1.0)])
     return Forecast(
         n_record=len(durations_s),
@@ -96,8 +96,8 @@ def forecast(
         signal_h=float(durations_s.sum()) / 3600,
         cpu_h=float(cpu_s) / 3600,
         wall_h=float(cpu_s) / 3600 / jobs,
-        memory_mb=float(n_process * cost_of("memory_mb", longest)[0]),
-        disk_mb=float(n_task * cost_of("disk_mb", np.ones(1))[0]),
+        memory_mb=float(n_process * _cost_of("memory_mb", longest)[0]),
+        disk_mb=float(n_task * _cost_of("disk_mb", np.ones(1))[0]),
         not_measured=tuple(sorted(set(methods) - set(known))),
     )
 

@@ -23,7 +23,7 @@ RECORDED = ("neighbours", "best")
 GAIN = 2000.0
 
 
-def score_expectation(record: Record, method: str, *, lead: str = "V2") -> pd.DataFrame:
+def _score_expectation(record: Record, method: str, *, lead: str = "V2") -> pd.DataFrame:
     """Return expected and achieved scores of each lead, and the largest round-trip error.
 
     A record is calibrated on its first 60 % and reconstructed from one lead after a gap of 1 s.
@@ -94,7 +94,7 @@ def run_expectation(
 
 
 def _score(source: Source, method: str, lead: str) -> dict[str, pd.DataFrame]:
-    return {"rows": score_expectation(source.read(), method, lead=lead)}
+    return {"rows": _score_expectation(source.read(), method, lead=lead)}
 
 
 def summarise_expectation(table: pd.DataFrame) -> pd.DataFrame:

@@ -98,7 +98,7 @@ def _match(sources: Sequence[Source]) -> dict[str, pd.DataFrame]:
     return {"matches": table.sort_values("correlation")}
 
 
-def score_frank(record: Record) -> pd.DataFrame:
+def _score_frank(record: Record) -> pd.DataFrame:
     """Return how well two published matrices give the recorded Frank leads, a row for each lead.
 
     Inverse Dower (Edenbrandt and Pahlm 1988) and Kors (Kors et al. 1990) were both fitted on
@@ -142,7 +142,7 @@ def run_frank(
 def _score_frank(source: Source) -> dict[str, pd.DataFrame]:
     record = source.read()
     empty = pd.DataFrame(columns=list(FRANK_COLUMNS))
-    return {"rows": empty if record.frank is None else score_frank(record)}
+    return {"rows": empty if record.frank is None else _score_frank(record)}
 
 
 def run_placement(
@@ -181,7 +181,7 @@ def run_placement(
     how = {"jobs": jobs, "what": "records", "progress": progress}
     with finished(tasks, store_of(out), **how) as results:
         table = results.table()
-        rates, usual = summarise_placement(table[table["origin"] != "synthetic"])
+        rates, usual = _summarise_placement(table[table["origin"] != "synthetic"])
         write_bytes(out, rates.to_csv(index=False, float_format="%.4f").encode())
         content = usual.to_csv(float_format="%.6f", index_label="lead").encode()
         write_bytes(file_beside(out, "_covariance.csv"), content)
@@ -201,7 +201,7 @@ def _covariance(source: Source) -> dict[str, pd.DataFrame]:
     return {"rows": pd.DataFrame([row])}
 
 
-def summarise_placement(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _summarise_placement(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the rates of what is noticed and named, and the usual covariance.
 
     Parameters
@@ -221,14 +221,14 @@ def summarise_placement(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame
     tables = []
     for test in (0, 1):
         usual = np.mean(found[(half != test) & is_ptbdb], axis=0)
-        tables.append(placement_rates(found[half == test], usual))
+        tables.append(_placement_rates(found[half == test], usual))
     summary = pd.concat(tables).groupby("misplaced", sort=False).mean().reset_index()
     summary.insert(1, "n_record", len(found))
     leads = list(INDEPENDENT_LEADS)
     return summary, pd.DataFrame(np.mean(found[is_ptbdb], axis=0), leads, leads)
 
 
-def placement_rates(tests: np.ndarray, usual: np.ndarray) -> pd.DataFrame:
+def _placement_rates(tests: np.ndarray, usual: np.ndarray) -> pd.DataFrame:
     """Return for each misplacement, done to each record, whether anything / the right is said.
 
     Parameters

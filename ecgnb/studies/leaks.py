@@ -51,13 +51,13 @@ def filter_leak(
             other = clean_parts(replace(record, signals=changed), chosen)[0]
             last = round(2 * options.sampling_rate)
             row[name] = float(np.sqrt(np.mean(np.square((train - other)[:, -last:]))))
-            error = one_tap_prediction(train, test, lead_index("II")) - test
+            error = _one_tap_prediction(train, test, lead_index("II")) - test
             row[f"mse_{name}"] = float(np.mean(np.square(error)))
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def one_tap_prediction(train: np.ndarray, test: np.ndarray, visible: int) -> np.ndarray:
+def _one_tap_prediction(train: np.ndarray, test: np.ndarray, visible: int) -> np.ndarray:
     """Return all leads of `test` `(lead, time)` as weight times visible lead plus offset.
 
     Weights and offsets are the least-squares ones of `train` `(lead, time)`.
@@ -91,7 +91,7 @@ def band_scores(
             options = PreprocessingOptions(low_hz=low_hz, high_hz=high_hz)
             prepared = prepare_record(record, options)
             errors = [
-                one_tap_prediction(prepared.train, prepared.test, visible) - prepared.test
+                _one_tap_prediction(prepared.train, prepared.test, visible) - prepared.test
                 for visible in range(len(LEADS))
             ]
             mse = np.square(errors).mean(axis=-1)[others].mean()
@@ -130,7 +130,7 @@ def scaling_leak(
     rows = []
     for record in records:
         parts = clean_parts(record, options)
-        difference = (one_tap_prediction(parts[0], parts[2], visible) - parts[2])[hidden]
+        difference = (_one_tap_prediction(parts[0], parts[2], visible) - parts[2])[hidden]
         row: dict[str, object] = {"record": record.name}
         for name, known in (("training", parts[0]), ("whole", np.concatenate(parts, axis=-1))):
             factor = fit_scaling(known).factor[hidden]

@@ -81,12 +81,12 @@ class Member:
         return f"{self.model}--{band}--{self.scaling}--{self.split}--{self.window_s:g}s"
 
 
-def family() -> list[Member]:
+def _family() -> list[Member]:
     """Return the members: lines with every mix of choices, networks with one choice changed.
 
     Examples
     --------
-    >>> len(family())
+    >>> len(_family())
     39
     """
     lines = [
@@ -100,7 +100,7 @@ def family() -> list[Member]:
     return [*lines, *networks, Member(NETWORKS[2])]
 
 
-def cut_windows(prepared: Prepared, member: Member, *, seed: int = 0) -> tuple[np.ndarray, ...]:
+def _cut_windows(prepared: Prepared, member: Member, *, seed: int = 0) -> tuple[np.ndarray, ...]:
     """Return the windows `(window, lead, time)` of the training, validation and test part."""
     n_time = round(member.window_s * prepared.sampling_rate)
     parts = (prepared.train, prepared.validation, prepared.test)
@@ -121,11 +121,11 @@ def _scaled_alone(windows: np.ndarray) -> np.ndarray:
     return ((2 * windows - high - low) / np.maximum(high - low, 1e-6)).astype(np.float32)
 
 
-def run_member(
+def _run_member(
     prepared: Prepared, member: Member, *, n_step: int = 400, seed: int = 0
 ) -> pd.DataFrame:
     """Return the scores of one member on one record, a row per pair of leads."""
-    train, check, test = cut_windows(prepared, member, seed=seed)
+    train, check, test = _cut_windows(prepared, member, seed=seed)
     method = METHODS[_METHODS.get(member.model, member.model)]
     if method.is_network:
         options = {"windows": (train, check), "n_time": train.shape[-1], "n_step": n_step}
@@ -168,7 +168,7 @@ def run_multiverse(
             labels={"record": source.name},
         )
         for source in sources
-        for member in members or family()
+        for member in members or _family()
     ]
     facts = {"options": {"n_step": n_step}, "code": code}
     how = {"jobs": jobs, "what": "members", "progress": progress}
@@ -183,7 +183,7 @@ def _score_member(
     scope = "record" if member.scaling == "record" else "lead"
     options = PreprocessingOptions(low_hz=low_hz, high_hz=high_hz, scaling=scope)
     prepared = prepare_file(source.path, source.database, folder, options)
-    scores = run_member(prepared, member, n_step=n_step)
+    scores = _run_member(prepared, member, n_step=n_step)
     row = {"record": source.name, "origin": prepared.record.origin}
     row |= {field.name: getattr(member, field.name) for field in fields(member)}
     row |= {"mse": scores["mse"].mean(), "r": scores["r"].mean()}

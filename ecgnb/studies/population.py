@@ -28,7 +28,7 @@ POPULATION_REACHES_S = {"population_line": 0.0, "population_ridge": 0.1}
 PairOfParts = tuple[Moments, Moments]
 
 
-def part_moments(prepared: Prepared, reach_s: float) -> list[PairOfParts]:
+def _part_moments(prepared: Prepared, reach_s: float) -> list[PairOfParts]:
     """Return the moments of the training and validation part, one pair per input lead."""
     reach = round(reach_s * prepared.sampling_rate)
     parts = (prepared.train, prepared.validation)
@@ -45,7 +45,7 @@ def total(moments: Sequence[list[PairOfParts]]) -> list[PairOfParts]:
     ]
 
 
-def predict_left_out(prepared: Prepared, others: list[PairOfParts]) -> np.ndarray:
+def _predict_left_out(prepared: Prepared, others: list[PairOfParts]) -> np.ndarray:
     """Return predictions of the test part `(input, lead, time)` by fits on other people."""
     models = [solve_ridge(*pair) for pair in others]
     return np.stack([m.predict(prepared.test[i]) for i, m in enumerate(models)])
@@ -67,7 +67,7 @@ class Population:
             for number, one in enumerate(records)
         ]
         moments = {
-            method: [part_moments(one, reach_s) for one in records]
+            method: [_part_moments(one, reach_s) for one in records]
             for method, reach_s in POPULATION_REACHES_S.items()
         }
         return cls(records, people, moments)
@@ -86,7 +86,7 @@ class Population:
         return found
 
 
-def score_left_out(population: Population, index: int) -> pd.DataFrame:
+def _score_left_out(population: Population, index: int) -> pd.DataFrame:
     """Return the scores of one record by models of all records of other people.
 
     Records of one person, as far as known, are never on both sides. All are scaled by their own
@@ -96,7 +96,7 @@ def score_left_out(population: Population, index: int) -> pd.DataFrame:
     beat = predict_test(one, "average_beat")
     tables = []
     for method, each in population.moments.items():
-        predictions = predict_left_out(one, total([each[number] for number in known]))
+        predictions = _predict_left_out(one, total([each[number] for number in known]))
         scores = score_pairs(one.test, predictions, one.scaling, average_beat=beat)
         labels = {"record": one.record.name, "origin": one.record.origin, "method": method}
         tables.append(scores.assign(database=one.record.database, **labels))
@@ -157,4 +157,4 @@ def _score_source(
     population, places = given
     if isinstance(places[number], Exception):
         raise places[number]
-    return {"rows": score_left_out(population, places[number])}
+    return {"rows": _score_left_out(population, places[number])}

@@ -91,7 +91,7 @@ def run_reconstruction(
     scheduler
         Address of a Dask scheduler whose workers are used instead; they must see both folders.
     """
-    out, methods, seeds = Path(out), known_methods(methods), tuple(int(seed) for seed in seeds)
+    out, methods, seeds = Path(out), _known_methods(methods), tuple(int(seed) for seed in seeds)
     options = options or PreprocessingOptions()
     sources = list_sources(folder, records, tell=progress)
     tasks = [
@@ -122,7 +122,7 @@ def run_heads(
     )
 
 
-def known_methods(methods: Sequence[str]) -> tuple[str, ...]:
+def _known_methods(methods: Sequence[str]) -> tuple[str, ...]:
     """Return the methods, refused if one is unknown."""
     unknown = sorted(set(methods) - set(METHODS))
     if unknown:
@@ -172,32 +172,32 @@ def _write_tables(out: Path, results: Results) -> RunSummary:
             table = results.read(task, "scores").astype(dict.fromkeys(SCORES, float))
             facts = table.iloc[0][["record", "origin", "method", "seed"]].tolist()
             means.append((*facts, table["r"].mean(), table["r"].min(), table["mse"].mean()))
-            yield as_csv(table, header=len(means) == 1, digits=5)
+            yield _as_csv(table, header=len(means) == 1, digits=5)
 
     def all_costs() -> Iterator[bytes]:
         for task in done:
             table = results.read(task, "cost").astype({"cpu_s": float, "wall_s": float})
             costs.append((table["cpu_s"].sum(), table["wall_s"].sum()))
-            yield as_csv(table, header=len(costs) == 1, digits=4)
+            yield _as_csv(table, header=len(costs) == 1, digits=4)
 
-    pack = compressed if out.suffix == ".gz" else iter
+    pack = _compressed if out.suffix == ".gz" else iter
     write_chunks(out, pack(scores()))
-    write_chunks(cost_table(out), pack(all_costs()))
+    write_chunks(_cost_table(out), pack(all_costs()))
     rows = [(*mean, *cost) for mean, cost in zip(means, costs, strict=True)]
     return RunSummary(pd.DataFrame(rows, columns=list(MEAN_COLUMNS)), results.failed)
 
 
-def as_csv(table: pd.DataFrame, *, header: bool, digits: int) -> bytes:
+def _as_csv(table: pd.DataFrame, *, header: bool, digits: int) -> bytes:
     """Return a piece of a table as CSV with so many significant digits."""
     return table.to_csv(index=False, header=header, float_format=f"%.{digits}g").encode()
 
 
-def cost_table(out: Path) -> Path:
+def _cost_table(out: Path) -> Path:
     """Return where the costs of a table are kept, compressed if it is."""
     return file_beside(out, "_cost.csv.gz" if out.suffix == ".gz" else "_cost.csv")
 
 
-def compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield chunks as one gzip stream; same content, same bytes."""
     stream = zlib.compressobj(9, wbits=31)
     for chunk in chunks:

@@ -61,7 +61,7 @@ class Results:
         """
         done = [task for task in self.tasks if task.is_done(self.store)]
         if not done:
-            reason = failure_of(self.store, self.tasks[0]) if self.tasks else "there is none"
+            reason = _failure_of(self.store, self.tasks[0]) if self.tasks else "there is none"
             raise RuntimeError(f"no task finished; the first reason: {reason}")
         return done
 
@@ -72,7 +72,7 @@ class Results:
         done = {task.stem for task in self.done}
         for task in self.tasks:
             if task.stem not in done:
-                reasons.setdefault(task.about or task.name, failure_of(self.store, task))
+                reasons.setdefault(task.about or task.name, _failure_of(self.store, task))
         return tuple(reasons[about] for about in sorted(reasons))
 
     def read(self, task: Task, kind: str = "rows") -> pd.DataFrame:
@@ -157,15 +157,15 @@ def finished(
     for stem, task in {task.stem: task for task in tasks}.items():
         groups.setdefault(stem if task.needs is None else id(task.needs), []).append(task)
     calls = [joblib.delayed(_run_group)(tuple(group), store) for group in groups.values()]
-    with locked(store):
-        run_all(calls, store, jobs=jobs, scheduler=scheduler, what=what, progress=progress)
+    with _locked(store):
+        _run_all(calls, store, jobs=jobs, scheduler=scheduler, what=what, progress=progress)
         for partial in store.glob(".partial-*"):  # left by processes that were killed
             partial.unlink(missing_ok=True)
         yield Results(store, tuple(tasks))
 
 
 @contextlib.contextmanager
-def locked(store: Path) -> Iterator[None]:
+def _locked(store: Path) -> Iterator[None]:
     """Keep a folder of tasks to one run; the lock goes with the process, however it ends.
 
     Raises
@@ -233,7 +233,7 @@ def _run_group(tasks: tuple[Task, ...], store: Path) -> None:
                 given = (tasks[0].needs(),)
             except Exception as error:
                 for task in left:
-                    record_failure(store, task, error)
+                    _record_failure(store, task, error)
                 return
         for task in left:
             _run_task(task, given, store)
@@ -245,26 +245,26 @@ def _run_task(task: Task, given: tuple[Any, ...], store: Path) -> None:
     try:
         tables = dict(task.work(*given))
     except Exception as error:
-        record_failure(store, task, error)
+        _record_failure(store, task, error)
         return
     spent = time.process_time() - started[0], time.perf_counter() - started[1]
     tables.setdefault(COST, pd.DataFrame([spent], columns=["cpu_s", "wall_s"]))
     for kind in (COST, *task.kinds):
         write_table(task.file(store, kind), tables[kind], digits=task.digits)
-    forget_failure(store, task)
+    _forget_failure(store, task)
 
 
 def _failure_file(store: Path, task: Task) -> Path:
     return store / f"{task.stem}.error.txt"
 
 
-def record_failure(store: Path, task: Task, error: BaseException) -> None:
+def _record_failure(store: Path, task: Task, error: BaseException) -> None:
     """Write the exception of a task beside where its result would be."""
     text = "".join(traceback.format_exception(error))
     write_bytes(_failure_file(store, task), text.encode())
 
 
-def failure_of(store: Path, task: Task) -> str:
+def _failure_of(store: Path, task: Task) -> str:
     """Return what a task failed on and why: the last line of what `record_failure` wrote."""
     about = task.about or task.name
     try:
@@ -275,7 +275,7 @@ def failure_of(store: Path, task: Task) -> str:
     return f"{about}: {last.removeprefix(about.rsplit('/', 1)[-1] + ': ')}"
 
 
-def forget_failure(store: Path, task: Task) -> None:
+def _forget_failure(store: Path, task: Task) -> None:
     """Remove what an earlier failure of a task left."""
     file = _failure_file(store, task)
     for path in (file, checksum_path(file)):
@@ -301,7 +301,7 @@ def one_thread() -> None:
         library.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
-def run_all(
+def _run_all(
     calls: Sequence[Any],
     folder: Path,
     *,
