@@ -377,3 +377,87 @@ def test_an_error_says_what_why_and_what_to_do(tmp_path):
 def test_control_characters_of_a_header_reach_no_terminal(header):
     header.write_text(header.read_text() + "# \x1b[31mred\n")
     assert all(text.isprintable() for text in read_record(header).comments)
+
+
+def add_signal(header, line):
+    """Announce one more signal, in a file of its own."""
+    text = header.read_text().replace("r1 12 ", "r1 13 ").split("\n")
+    header.write_text("\n".join([*text[:13], line, *text[13:]]), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "r1.abp 16 10(0)/mmHg 16 0 0 0 0 ABP",
+        "r1.abp 16 0(0)/mV 16 0 0 0 0 gain of nothing",
+        "r1.abp 16x4 100/pm 16 0 0 0 0 Resp",
+        "r1.abp 80 100/mV 8 0 0 0 0 odd format",
+        "r1.abp 16 1e300/mV 99 0 0 0 0 II again",
+        "r1.abp 16",
+        "r1.dat 16 10(0)/mmHg 16 0 0 0 0 ABP",
+    ],
+)
+def test_a_signal_that_nobody_asked_for_blocks_nothing(line, tmp_path):
+    header = write_record(make_record(), tmp_path)
+    before = read_record(header).signals
+    add_signal(header, line)
+    if line.startswith("r1.dat"):
+        samples = np.fromfile(tmp_path / "r1.dat", "<i2").reshape(-1, 12)
+        np.hstack([samples, samples[:, :1]]).tofile(tmp_path / "r1.dat")
+    np.testing.assert_array_equal(read_record(header).signals, before)
+    name = line.split(None, 8)[8] if len(line.split()) > 8 else "none"
+    with pytest.raises(RecordError):
+        read_record(header, leads=("V2",), channel=name)
+
+
+def test_an_unknown_format_in_the_file_of_the_leads_is_refused(header, tmp_path):
+    add_signal(header, "r1.dat 16x2 100/mV 16 0 0 0 0 Resp")
+    with pytest.raises(RecordError, match="several samples per frame"):
+        read_record(header)
+
+
+@pytest.mark.parametrize("dates", ["2006", "0:0:0 00/00/0000", "25:61:00", "x y z", "99/99/99"])
+def test_time_and_date_are_not_read(dates, header):
+    before = read_record(header).signals
+    change_header(header, "r1 12 500 1000", f"r1 12 500 1000 {dates}")
+    np.testing.assert_array_equal(read_record(header).signals, before)
+
+
+@pytest.mark.parametrize("name", ["r1", "r1.hea", "r1.dat"])
+def test_header_and_sample_file_name_the_same_record(name, header, tmp_path):
+    assert read_record(tmp_path / name).name == "r1"
+    shutil.copy(tmp_path / "r1.dat", tmp_path / "r1.mat")
+    change_header(header, "r1.dat", "r1.mat")
+    assert read_record(tmp_path / "r1.mat").name == "r1"
+
+
+def test_fetching_is_advised_only_where_it_could_help(header, tmp_path):
+    with pytest.raises(RecordError, match="check the name") as caught:
+        read_record(tmp_path / "r2")
+    assert "fetch" not in str(caught.value)
+    (tmp_path / "r3.dat").write_bytes(b"\0" * 100)
+    with pytest.raises(RecordError, match=r"r3\.dat has no header r3\.hea beside it"):
+        read_record(tmp_path / "r3.dat")
+    samples = header.with_suffix(".dat")
+    samples.write_bytes(samples.read_bytes()[:-4])
+    with pytest.raises(RecordError, match="fetch the record again"):
+        read_record(header)
+
+
+def test_names_of_wfdb_signals_are_those_of_every_other_format(header):
+    before = read_record(header).signals
+    for lead in ("I", "aVR", "V2"):
+        change_header(header, f" 0 {lead}\n", f" 0 ECG lead {lead}\n", 1)
+    np.testing.assert_array_equal(read_record(header).signals, before)
+    change_header(header, " 0 aVL\n", " 0 -aVL\n")
+    np.testing.assert_array_equal(read_record(header).lead("aVL"), -before[4])
+    change_header(header, " 0 -aVL\n", " 0 ch5\n")
+    renamed = read_record(header, renamed={"ch5": "aVL"})
+    np.testing.assert_array_equal(renamed.signals, before)
+
+
+def test_a_lead_twice_is_refused_only_if_it_is_wanted(header):
+    change_header(header, " 0 V6", " 0 ECG V5")
+    assert read_record(header, leads=("V2",)).leads == ("V2",)
+    with pytest.raises(RecordError, match="lead V5 twice"):
+        read_record(header, leads=("V5",))

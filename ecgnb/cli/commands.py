@@ -1,4 +1,4 @@
-"""The command line: `ecgnb fetch | simulate | check | fit | reconstruct | run | book`."""
+"""The command line: `ecgnb example | fetch | simulate | check | fit | reconstruct | run | ...`."""
 
 import os
 import subprocess
@@ -94,31 +94,53 @@ def check(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Read every record; exit 1 if one cannot be used.
+    """Read every record; exit 1 if one cannot be used or a folder cannot be read.
 
     Example: ecgnb check data/physionet
     """
     from ecgnb.records.databases import check_folder
 
+    if not folder.is_dir():
+        raise fail(f"{folder} is no folder")
     checked = check_folder(folder)
     if not checked.rows and not checked.refused:
-        raise fail(f"no WFDB record below {folder}")
+        unread = "".join(f"\ncould not be read: {each}" for each in checked.unread)
+        raise fail(f"no WFDB record below {folder}{unread}")
     tell(checked.as_dict(), _lines(checked), as_json=as_json)
-    if checked.refused:
+    if checked.refused or checked.unread:
         raise typer.Exit(DATA_PROBLEM)
 
 
 def _lines(checked: "Checked") -> str:
     """Return the findings of a check, a line each."""
     lines = [f"note: {note}" for note in checked.notes]
-    lines += [checked.counts().to_string(index=False)]
+    lines += [checked.counts().to_string(index=False)] if checked.rows else []
     lines += [
         f"left out of {name}: {what}" for name, all_ in checked.left_out.items() for what in all_
     ]
     lines += [f"{label}: {count} records" for label, count in checked.unknown.items()]
+    lines += [f"could not be read: {each}" for each in checked.unread]
     lines += [f"cannot be used: {error}" for error in checked.refused]
     lines += [f"{len(checked.rows)} records can be used, {len(checked.refused)} cannot"]
     return "\n".join(lines)
+
+
+@app.command()
+def example(
+    folder: Annotated[Path, typer.Argument(help="where the pair of files goes")],
+    seed: Annotated[int, typer.Option(min=0, help="of the simulated person")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Write a pair to try: 12 leads of a simulated person, and one lead from a watch later.
+
+    Example: ecgnb example try
+    """
+    from ecgnb.simulation.cohort import write_example
+
+    made = write_example(folder, seed=seed)
+    text = f"12 leads: {made.calibration}\none lead: {made.recording}\nnow run\n{made.command}"
+    facts = {"calibration": made.calibration, "recording": made.recording}
+    tell(facts | {"command": made.command}, text, as_json=as_json)
 
 
 app.command("fit")(fit_model)

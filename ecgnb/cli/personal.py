@@ -1,12 +1,26 @@
 """`ecgnb fit` and `ecgnb reconstruct`: a model of one person, from files to files."""
 
 import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ecgnb.cli.console import BAD_USAGE, AsJson, fail, tell
+from ecgnb.cli.targets import (
+    PICTURES,
+    check_output_folder,
+    check_picture,
+    choose_target,
+    digest_of,
+    made_of,
+    parse_out,
+    recording_files,
+    refuse_other_model,
+    refuse_other_picture,
+    refuse_overlap,
+)
 from ecgnb.leads import LEADS
 
 if TYPE_CHECKING:
@@ -14,23 +28,72 @@ if TYPE_CHECKING:
     from ecgnb.records.record import Record
 
 Rate = Annotated[
-    float | None, typer.Option(min=50, max=5000, help="of CSV files, Hz; other formats say it")
+    float | None,
+    typer.Option(min=50, max=5000, help="in Hz, of a recording that does not say it"),
 ]
 
-Unit = Annotated[str, typer.Option(help="of CSV files without units: mV, uV or V")]
+CalibrationRate = Annotated[
+    float | None,
+    typer.Option(min=50, max=5000, help="in Hz, of a calibration that does not say it"),
+]
+
+Unit = Annotated[str, typer.Option(help="of a recording that names none: mV, uV or V")]
+
+CalibrationUnit = Annotated[str, typer.Option(help="of a calibration that names none")]
+
+LeadNames = Annotated[str, typer.Option("--leads", help='names to leads, such as "ch1=I,ch2=V2"')]
+
+CalibrationNames = Annotated[str, typer.Option("--calibration-leads", help="of the calibration")]
 
 MethodName = Annotated[str, typer.Option(help="best, neighbours, average_beat_ridge, ...")]
 
 Seed = Annotated[int, typer.Option(min=0, help="of the network's fit")]
 
+_KINDS = "a table, WFDB, EDF, a watch's or a hospital's file"
+
+
+@dataclass(frozen=True)
+class GivenFile:
+    """A file and what its user says of it."""
+
+    path: Path
+    rate: float | None = None
+    unit: str = ""
+    names: str = ""
+    channel: str = ""
+
+    def read(self, leads: tuple[str, ...] = LEADS) -> "Record":
+        """Return its record in mV."""
+        from ecgnb.records.recordings import read_recording
+
+        return read_recording(
+            self.path,
+            leads=leads,
+            sampling_rate=self.rate,
+            channel=self.channel,
+            unit=self.unit,
+            renamed=_renamed(self.names),
+        )
+
+
+def _renamed(names: str) -> dict[str, str]:
+    """Return the mapping of `--leads`; one that cannot be read is bad usage."""
+    from ecgnb.records.recordings import parse_renamed
+
+    try:
+        return parse_renamed(names)
+    except ValueError as error:
+        raise fail(str(error), BAD_USAGE) from None
+
 
 def fit_model(
-    calibration: Annotated[Path, typer.Argument(help="12 leads: WFDB, EDF or CSV")],
+    calibration: Annotated[Path, typer.Argument(help=f"12 leads: {_KINDS}")],
     lead: Annotated[str, typer.Option(help="the lead that will be given")],
     out: Annotated[Path, typer.Option(help="the model: OUT.json and OUT.safetensors")],
     method: MethodName = "best",
     sampling_rate: Rate = None,
     unit: Unit = "",
+    names: LeadNames = "",
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -38,59 +101,98 @@ def fit_model(
 
     Example: ecgnb fit calibration.edf --lead V2 --out models/anna
     """
-    from ecgnb.reconstruction.model_files import save_personal
+    from ecgnb.files import checksum_path
+    from ecgnb.reconstruction.model_files import model_files, save_personal
+    from ecgnb.reconstruction.personal import fit_personal, signals_digest
 
-    model = _fitted(calibration, lead, method=method, rate=sampling_rate, unit=unit, seed=seed)
-    card = save_personal(model, out)
-    text = f"{_expectation(model)}\nthe model is {card}"
-    tell(_facts(model) | {"model": card, "notes": model.warnings}, text, as_json=as_json)
+    lead, method = _standard(lead), _method(method)
+    arrays, card = model_files(out)
+    check_output_folder(card.parent, "--out")
+    refuse_overlap(
+        [file for path in (arrays, card) for file in (path, checksum_path(path))],
+        recording_files(calibration),
+    )
+    record = GivenFile(calibration, sampling_rate, unit, names).read()
+    refuse_other_model(card, signals_digest(record))
+    model = fit_personal(record, lead, method=method, seed=seed)
+    save_personal(model, card)
+    text = "\n".join([_expectation(model), *_notes(record), f"the model is {card}"])
+    notes = (*model.warnings, *record.notes)
+    tell(_facts(model) | {"model": card, "notes": notes}, text, as_json=as_json)
 
 
 def reconstruct_leads(
-    recording: Annotated[Path, typer.Argument(help="the lead: WFDB, EDF or CSV")],
-    out: Annotated[Path, typer.Option(help="OUT.hea and OUT.dat, or a folder")],
+    recording: Annotated[Path, typer.Argument(help=f"the lead: {_KINDS}")],
+    out: Annotated[str, typer.Option(help="OUT.hea and OUT.dat, or a folder", metavar="PATH")],
     calibration: Annotated[Path | None, typer.Option(help="12 leads of the same person")] = None,
     lead: Annotated[str, typer.Option(help="which lead the recording holds")] = "",
     model: Annotated[Path | None, typer.Option(help="a model that `ecgnb fit` kept")] = None,
     method: MethodName = "best",
-    plot: Annotated[Path | None, typer.Option(help="picture on ECG paper")] = None,
+    plot: Annotated[Path | None, typer.Option(help="picture: .png, .pdf or .svg")] = None,
     sampling_rate: Rate = None,
     unit: Unit = "",
+    names: LeadNames = "",
     channel: Annotated[str, typer.Option(help="name of the lead in the recording")] = "",
+    calibration_rate: CalibrationRate = None,
+    calibration_unit: CalibrationUnit = "",
+    calibration_names: CalibrationNames = "",
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Give twelve leads back for a recording of one, from a calibration or a kept model.
 
-    Example: ecgnb reconstruct --calibration rec12 --lead V2 rec1 --out made
+    Example: ecgnb reconstruct watch.csv --calibration hospital.xml --lead I --out twelve
     """
-    from ecgnb.reconstruction.model_files import load_personal
+    from ecgnb.reconstruction.model_files import load_personal, model_files
+    from ecgnb.reconstruction.personal import fit_personal
     from ecgnb.reconstruction.personal import reconstruct as reconstruct_record
-    from ecgnb.records.recordings import read_recording
     from ecgnb.records.wfdb_files import write_record
 
     if (calibration is None) == (model is None):
         raise fail("give either --calibration with --lead, or --model", BAD_USAGE)
-    folder, name = _target(out)
-    if model is not None:
-        personal = load_personal(model)
-        if lead and _standard(lead) != personal.lead:
-            raise fail(f"the model expects lead {personal.lead}, not {lead}")
-    else:
-        personal = _fitted(
-            calibration, lead, method=method, rate=sampling_rate, unit=unit, seed=seed
-        )
-    given = read_recording(
-        recording, leads=(personal.lead,), sampling_rate=sampling_rate, channel=channel, unit=unit
-    )
-    made = reconstruct_record(given, personal, name=name)
-    header = write_record(made, folder)
+    place = parse_out(out)
+    check_picture(plot)
+    personal = load_personal(model) if model else None
+    lead = _agreed(lead, personal)
+    method = _method(method)
+    given = GivenFile(recording, sampling_rate, unit, names, channel)
+    record = given.read((lead,))
+    digest = digest_of(recording_files(recording))
+    target = choose_target(place, f"{record.name}_{lead}_12", digest)
+    pictures = [plot] if plot else []
+    inputs = recording_files(calibration) if calibration else list(model_files(model))
+    refuse_overlap([*target.files, *pictures], [*recording_files(recording), *inputs])
+    refuse_overlap(pictures, target.files)
+    refuse_other_picture(plot, digest)
+    notes = ()
+    if personal is None:
+        own = GivenFile(calibration, calibration_rate, calibration_unit, calibration_names)
+        known = _calibration(own, given)
+        notes = tuple(f"calibration: {note}" for note in known.notes)
+        personal = fit_personal(known, lead, method=method, seed=seed)
+    made = reconstruct_record(record, personal, name=target.name)
+    notes = (*([target.note] if target.note else []), *notes, *made.notes)
+    made = replace(made, comments=(*made.comments, made_of(digest)), notes=notes)
+    header = write_record(made, target.folder)
     if plot is not None:
-        _draw(made, personal.lead, plot)
-    lines = [_expectation(personal), *(f"note: {note}" for note in made.notes)]
+        _draw(made, personal.lead, plot, digest)
+    lines = [_expectation(personal), *_notes(made)]
     lines += [f"the 12 leads are in {header}", *([f"the picture is {plot}"] if plot else [])]
     facts = _facts(personal) | {"record": header, "picture": plot, "notes": made.notes}
     tell(facts, "\n".join(lines), as_json=as_json)
+
+
+def _notes(record: "Record") -> list[str]:
+    return [f"note: {note}" for note in record.notes]
+
+
+def _agreed(lead: str, personal: "PersonalModel | None") -> str:
+    """Return the lead that the recording holds: the model's, or the one that is named."""
+    if personal is None or lead:
+        lead = _standard(lead)
+    if personal is not None and lead not in {"", personal.lead}:
+        raise fail(f"the model expects lead {personal.lead}, not {lead}")
+    return lead or personal.lead
 
 
 def _standard(lead: str) -> str:
@@ -102,28 +204,31 @@ def _standard(lead: str) -> str:
     return lead_of(lead)
 
 
-def _fitted(
-    calibration: Path, lead: str, *, method: str, rate: float | None, unit: str, seed: int
-) -> "PersonalModel":
+def _method(method: str) -> str:
+    """Return a method's name; another name is bad usage."""
     from ecgnb.reconstruction.methods import METHODS
-    from ecgnb.reconstruction.personal import fit_personal
-    from ecgnb.records.recordings import read_recording
 
-    lead = _standard(lead)
     if method not in METHODS:
         raise fail(f"no method {method!r}; choose from {', '.join(METHODS)}", BAD_USAGE)
-    record = read_recording(calibration, sampling_rate=rate, unit=unit)
-    return fit_personal(record, lead, method=method, seed=seed)
+    return method
 
 
-def _target(out: Path) -> tuple[Path, str]:
-    """Return folder and name of the record to write; the name of the recording in a folder."""
-    if out.is_dir():
-        return out, ""
-    name = out.name.removesuffix(".hea")
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise fail(f"{name!r} is no name of a WFDB record: letters, digits, - and _", BAD_USAGE)
-    return out.parent, name
+def _calibration(own: GivenFile, given: GivenFile) -> "Record":
+    """Return the calibration; where it is silent and nothing is said of it, as the recording."""
+    from ecgnb.records.record import RecordError
+
+    same = GivenFile(
+        own.path, own.rate or given.rate, own.unit or given.unit, own.names or given.names
+    )
+    for source in dict.fromkeys((own, same)):
+        try:
+            return source.read()
+        except RecordError as error:
+            refused = error
+    advice = refused.what_to_do
+    for option in ("rate", "unit", "leads"):
+        advice = re.sub(rf"--(?:sampling-)?{option}\b", f"--calibration-{option}", advice)
+    raise RecordError(refused.record, refused.what, refused.why, advice)
 
 
 def _facts(model: "PersonalModel") -> dict[str, object]:
@@ -148,17 +253,20 @@ def _expectation(model: "PersonalModel") -> str:
     return "\n".join([head, table, CAUTION, *(f"warning: {each}" for each in model.warnings)])
 
 
-def _draw(made: "Record", lead: str, path: Path) -> None:
-    """Write the picture of a reconstruction."""
+def _draw(made: "Record", lead: str, path: Path, digest: str) -> None:
+    """Write the picture of a reconstruction, which says of which recording it is."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    from ecgnb.figures.ecg import plot_reconstruction
+    from ecgnb.figures.ecg import SHOWN_S, plot_reconstruction
+    from ecgnb.signals.filters import wholest_start
 
     figure, axes = plt.subplots(figsize=(10, 13), layout="constrained")
-    plot_reconstruction(axes, made, lead)
+    rate = made.sampling_rate
+    start = wholest_start(made.lead(lead), round(SHOWN_S * rate))
+    plot_reconstruction(axes, made, lead, start_s=start / rate)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=130, metadata={PICTURES[path.suffix.lower()]: made_of(digest)})
     plt.close(figure)

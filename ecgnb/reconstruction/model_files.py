@@ -153,7 +153,7 @@ class ModelFileError(Exception):
 
 def save_personal(model: PersonalModel, path: Path | str) -> Path:
     """Return the card, `path.json`, after writing it and the arrays, `path.safetensors`."""
-    arrays_path, card_path = _files(path)
+    arrays_path, card_path = model_files(path)
     packed, expected = Packed(), model.expected.astype(object)
     scaling = (model.scaling.offset, model.scaling.factor)
     card = {
@@ -189,7 +189,8 @@ def _from_file(method: str, stored: Any) -> Model:  # noqa: ANN401
     return stored if METHODS[method].is_network else LeadModels((stored,))
 
 
-def _files(path: Path | str) -> tuple[Path, Path]:
+def model_files(path: Path | str) -> tuple[Path, Path]:
+    """Return the files of a model: arrays and card, whichever of them the path names."""
     path = Path(path)
     stem = path.with_suffix("") if path.suffix in {".json", ".safetensors"} else path
     return stem.with_name(stem.name + ".safetensors"), stem.with_name(stem.name + ".json")
@@ -221,7 +222,7 @@ def load_personal(path: Path | str) -> PersonalModel:
     ModelFileError
         If a file is absent, cut, changed, or of another format.
     """
-    arrays_path, card_path = _files(path)
+    arrays_path, card_path = model_files(path)
     try:
         card = json.loads(_read(card_path, _MAX_CARD_BYTES))
     except (ValueError, RecursionError) as error:

@@ -22,7 +22,7 @@ from ecgnb.signals.checks import (
     compare_with_calibration,
     signature,
 )
-from ecgnb.signals.filters import clean
+from ecgnb.signals.filters import blank_missing, clean, describe_missing
 from ecgnb.signals.placement import find_misplaced
 from ecgnb.signals.preparation import Prepared, PreprocessingOptions, Scaling, prepare_record
 from ecgnb.text import for_header
@@ -127,13 +127,17 @@ def _with_all(prepared: Prepared) -> Prepared:
 
 
 def _describe(record: Record) -> dict[str, Any]:
-    digest = hashlib.sha256(np.ascontiguousarray(record.signals).tobytes()).hexdigest()
     return {
         "record": for_header(record.name),
         "sampling_rate": float(record.sampling_rate),
         "duration_s": float(record.duration_s),
-        "signals_sha256": digest,
+        "signals_sha256": signals_digest(record),
     }
+
+
+def signals_digest(record: Record) -> str:
+    """Return the SHA-256 of a recording's signals, by which a model knows its calibration."""
+    return hashlib.sha256(np.ascontiguousarray(record.signals).tobytes()).hexdigest()
 
 
 def clean_input(record: Record, lead: str, options: PreprocessingOptions) -> np.ndarray:
@@ -145,7 +149,8 @@ def clean_input(record: Record, lead: str, options: PreprocessingOptions) -> np.
 def reconstruct(record: Record, model: PersonalModel, *, name: str = "") -> Record:
     """Return 12 leads from a recording of one: the given lead filtered, 11 reconstructed.
 
-    Its comments say which lead is which, by what and from what; its notes hold warnings.
+    Its comments say which lead is which, by what and from what; its notes hold warnings. Where
+    the recording is missing, all 12 leads are.
 
     Raises
     ------
@@ -157,12 +162,15 @@ def reconstruct(record: Record, model: PersonalModel, *, name: str = "") -> Reco
     signal = clean_input(record, model.lead, model.options)
     signals = model.predict(signal)
     signals[lead_index(model.lead)] = signal
+    given = record.lead(model.lead)
+    blank_missing(signals, model.options.sampling_rate, given, record.sampling_rate)
+    missing = [text] if (text := describe_missing(given, record.sampling_rate)) else []
     return Record(
         name=name or f"{record.name}_{model.lead}_12",
         signals=signals.astype(np.float32),
         sampling_rate=model.options.sampling_rate,
-        comments=_comments(record, model),
-        notes=(*model.warnings, *notes),
+        comments=(*_comments(record, model), *(f"{text}, in all 12 leads" for text in missing)),
+        notes=(*record.notes, *missing, *model.warnings, *notes),
     )
 
 

@@ -18,6 +18,7 @@ from ecgnb.records.labels import is_simulated, label_record, labels_of
 from ecgnb.records.record import Record, RecordError
 from ecgnb.records.wfdb_files import header_path, read_header, read_record
 from ecgnb.records.wfdb_header import Header
+from ecgnb.text import for_terminal
 
 Usable = TypeVar("Usable")
 
@@ -284,6 +285,7 @@ class Checked:
     notes: list[str] = field(default_factory=list)
     unknown: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
 
     def counts(self) -> pd.DataFrame:
         """Return records and patients by database, origin and condition; 0 patients: unnamed."""
@@ -323,13 +325,37 @@ def check_folder(folder: Path | str) -> Checked:
     """Return what is in a folder, every record below it read once and let go.
 
     Records that belong to no database of the catalogue are read as well, as `OTHER_DATABASE`.
+    Folders that may not be read and links that lead nowhere are named in `unread`.
     """
     checked = Checked()
     found: dict[str, list[Path]] = {name: [] for name in (*DATABASES, "")}
-    for path in sorted(Path(folder).rglob("*.hea")):
+    headers, checked.unread, links = _look_through(Path(folder))
+    for path in headers:
         found[database_of(path)].append(path)
     for name, paths in found.items():
         if paths and name:
             checked.left_out[name] = DATABASES[name].left_out
         checked.add(paths, name)
+    seen = {path.resolve() for path in headers}
+    for link in links:
+        inside = link.resolve()
+        if not any(inside in path.parents for path in seen):
+            checked.notes.append(f"{for_terminal(link)} is a link to a folder: not followed")
     return checked
+
+
+def _look_through(folder: Path) -> tuple[list[Path], list[str], list[Path]]:
+    """Return headers, places that could not be read and why, and links to folders."""
+    headers, unread, links = [], [], []
+
+    def note(error: OSError) -> None:
+        unread.append(for_terminal(f"{error.filename}: {error.strerror}"))
+
+    for root, folders, files in os.walk(folder, onerror=note):
+        links += [Path(root, name) for name in folders if Path(root, name).is_symlink()]
+        for path in (Path(root, name) for name in files):
+            if path.suffix == ".hea":
+                headers.append(path)
+            elif path.is_symlink() and not path.exists():
+                unread.append(for_terminal(f"{path}: a link that leads nowhere"))
+    return sorted(headers), sorted(unread), sorted(links)

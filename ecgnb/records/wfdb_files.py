@@ -5,14 +5,17 @@ Each sample file is checked against its header before it is decoded.
 
 import contextlib
 import math
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ecgnb.leads import FRANK_LEADS, LEADS, standard_name
+from ecgnb.leads import FRANK_LEADS, LEADS
 from ecgnb.records.record import LeadQuality, Record, RecordError, lead_quality
 from ecgnb.records.wfdb_header import (
     BYTES_PER_SAMPLE,
@@ -24,18 +27,23 @@ from ecgnb.records.wfdb_header import (
 )
 from ecgnb.text import clean_text
 
-MISSING = {"16": -(2**15), "212": -(2**11), "24": -(2**23), "32": -(2**31), "516": -(2**15)}
+if TYPE_CHECKING:
+    from ecgnb.records.formats.channels import Request
+    from ecgnb.records.formats.names import Pick
 
 with warnings.catch_warnings():  # wfdb uses an argument that pandas will drop
     warnings.filterwarnings("ignore", message="The inplace keyword")
     import wfdb
+
+MISSING = {"16": -(2**15), "212": -(2**11), "24": -(2**23), "32": -(2**31), "516": -(2**15)}
 
 
 def _refuse_irregular(path: Path) -> None:
     """Refuse anything but a regular file that really lies in its folder."""
     shown = clean_text(path.name)[:60]
     if not path.exists() and not path.is_symlink():
-        raise HeaderError(f"{shown} is absent", "the record needs it", "fetch the record again")
+        to_do = "check the name" if path.suffix == ".hea" else "put it beside its header"
+        raise HeaderError(f"{shown} is absent", "the record needs it", to_do)
     if path.resolve().parent != path.parent.resolve() or not path.is_file():
         raise HeaderError(
             f"{shown} is not a regular file of the folder", "links out of it are not followed"
@@ -45,6 +53,9 @@ def _refuse_irregular(path: Path) -> None:
 def _read_signals(path: Path, header: Header, numbers: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Return signals in mV and their samples in ADC units, both `(lead, time)`, in this order."""
     lines = [header.signals[number] for number in numbers]
+    for line in lines:
+        if line.fault:
+            raise line.fault
     for file in dict.fromkeys(line.file for line in lines):
         _check_file(path, header, file)
     order = sorted(set(numbers))
@@ -65,6 +76,9 @@ def _check_file(path: Path, header: Header, file: str) -> None:
         )
     _refuse_irregular(path.parent / file)
     group = [line for line in header.signals if line.file == file]
+    for line in group:
+        if line.format not in BYTES_PER_SAMPLE and line.fault:
+            raise line.fault  # where its samples lie among those of the others is not known
     kinds = {(line.format, line.offset) for line in group}
     if len(kinds) > 1:
         raise HeaderError(f"several formats in {clean_text(file)}", "one file has one format")
@@ -83,13 +97,14 @@ def _check_file(path: Path, header: Header, file: str) -> None:
 def _read_samples(path: Path, header: Header, order: list[int]) -> np.ndarray:
     """Return samples `(signal, time)` in ADC units, decoded by wfdb."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _plain_record(path, header, order) as (stem, channels):
             warnings.simplefilter("ignore")
-            record = wfdb.rdrecord(str(path.with_suffix("")), channels=order, physical=False)
+            record = wfdb.rdrecord(stem, channels=channels, physical=False)
         samples = record.d_signal.T.astype(np.int32)
     except Exception as error:
         what = clean_text(f"{type(error).__name__}: {error}")[:200]
-        raise HeaderError(what, "the samples could not be decoded", "fetch it again") from error
+        to_do = "check the header and the sample file; copy or fetch them again if they are cut"
+        raise HeaderError(what, "the samples could not be decoded", to_do) from error
     if samples.shape != (len(order), header.n_time):
         raise HeaderError(
             f"{samples.shape[1]:,} samples decoded", f"the header announces {header.n_time:,}"
@@ -102,6 +117,38 @@ def _read_samples(path: Path, header: Header, order: list[int]) -> np.ndarray:
             "which samples belong to a lead is not certain",
         )
     return samples
+
+
+@contextlib.contextmanager
+def _plain_record(path: Path, header: Header, order: list[int]) -> Iterator[tuple[str, list[int]]]:
+    """Give a record without what wfdb stumbles over and nobody asked for: dates, other signals.
+
+    Its header keeps the lines of `order` as they are; its sample files are those of the record.
+    """
+    if not header.dated and not any(line.fault for line in header.signals):
+        yield str(path.with_suffix("")), order
+        return
+    files = {header.signals[number].file for number in order}
+    kept = [number for number, line in enumerate(header.signals) if line.file in files]
+    lines = [f"record {len(kept)} {header.sampling_rate:.12g} {header.n_time}"]
+    lines += [_plain_line(header.signals[number]) for number in kept]
+    with tempfile.TemporaryDirectory(prefix="ecgnb-") as folder:
+        for file in files:
+            _lend(path.parent.resolve() / file, Path(folder) / file)
+        (Path(folder) / "record.hea").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        yield str(Path(folder) / "record"), [kept.index(number) for number in order]
+
+
+def _plain_line(line: SignalLine) -> str:
+    return f"{line.file} {line.text.split()[1]} 200 16 0 0 0 0 -" if line.fault else line.text
+
+
+def _lend(source: Path, target: Path) -> None:
+    """Make a file appear at another place."""
+    try:
+        target.symlink_to(source)
+    except OSError:  # where links are not allowed
+        shutil.copyfile(source, target)
 
 
 def _check_samples(line: SignalLine, samples: np.ndarray) -> None:
@@ -125,6 +172,7 @@ def read_record(
     *,
     leads: tuple[str, ...] = LEADS,
     renamed: Mapping[str, str] | None = None,
+    channel: str = "",
 ) -> Record:
     """Return the record at `path`, checked, in mV, with its leads in standard order.
 
@@ -133,21 +181,26 @@ def read_record(
     Parameters
     ----------
     path
-        The header file, with or without `.hea`. Sample files must lie in the same folder.
+        The header file, with or without `.hea`, or a sample file of the same name beside it.
     leads
         The leads that must be there; others are left out.
     renamed
-        The lead that a signal of another name stands for.
+        The lead that a signal of another name stands for; `-aVR` turns the sign.
+    channel
+        The name of the only signal wanted, whatever its lead.
 
     Raises
     ------
     RecordError
         For anything that is missing, damaged, contradictory or not supported.
     """
+    from ecgnb.records.formats.channels import Request
+
     path = header_path(path)
+    request = Request(leads=tuple(leads), channel=channel, renamed=renamed or {})
     with _refused(path):
         header = parse_header(_header_text(path))
-        return _assemble(path, header, _find_leads(header, leads, renamed or {}), leads)
+        return _assemble(path, header, _find_leads(path, header, request), request.leads)
 
 
 def read_header(path: Path | str) -> Header:
@@ -164,7 +217,12 @@ def read_header(path: Path | str) -> Header:
 
 
 def header_path(path: Path | str) -> Path:
-    """Return the path of a header that may be named without its ending.
+    """Return the header that a path names: `a`, `a.hea`, `a.dat` and `a.mat` name one record.
+
+    Raises
+    ------
+    RecordError
+        For a sample file without a header beside it.
 
     Examples
     --------
@@ -172,7 +230,18 @@ def header_path(path: Path | str) -> Path:
     '1.hea'
     """
     path = Path(path)
-    return path if path.suffix == ".hea" else path.parent / f"{path.name}.hea"
+    named = path if path.suffix == ".hea" else path.parent / f"{path.name}.hea"
+    if named.exists() or named.is_symlink() or not path.suffix:
+        return named
+    beside = path.with_suffix(".hea")
+    if path.suffix != ".hea" and path.is_file() and not beside.exists():
+        raise RecordError(
+            clean_text(path.stem),
+            f"{clean_text(path.name)[:60]} has no header {clean_text(beside.name)[:60]} beside it",
+            "samples alone tell neither leads nor rate nor unit",
+            "put the header beside it; a file of another format needs its usual ending",
+        )
+    return beside if path.suffix != ".hea" else named
 
 
 @contextlib.contextmanager
@@ -185,7 +254,8 @@ def _refused(path: Path) -> Iterator[None]:
         raise RecordError(name, error.what, error.why, error.what_to_do) from None
     except (OSError, ValueError, MemoryError) as error:
         what = clean_text(str(error))[:200]
-        raise RecordError(name, what, "the record could not be read", "fetch it again") from error
+        to_do = "check the name, the folder and whether you may read it"
+        raise RecordError(name, what, "the record could not be read", to_do) from error
 
 
 def _header_text(path: Path) -> str:
@@ -202,31 +272,33 @@ def _header_text(path: Path) -> str:
         return content.decode("latin-1")
 
 
-def _find_leads(
-    header: Header, leads: tuple[str, ...], renamed: Mapping[str, str]
-) -> dict[str, int]:
-    """Return the signal number of each known lead, all of `leads` among them."""
-    found: dict[str, int] = {}
-    for number, signal in enumerate(header.signals):
-        if renamed and signal.name not in renamed:
-            continue
-        with contextlib.suppress(KeyError):
-            lead = standard_name(renamed.get(signal.name, signal.name))
-            if lead in found:
-                raise HeaderError(f"lead {lead} twice", "each lead must be there once")
-            found[lead] = number
-    missing = [lead for lead in leads if lead not in found]
+def _find_leads(path: Path, header: Header, request: "Request") -> dict[str, "Pick"]:
+    """Return where each lead of a request is, and the Frank leads as far as they are there."""
+    from ecgnb.records.formats.names import pick
+
+    names = [signal.name for signal in header.signals]
+    found = {each.lead: each for each in pick(path, names, request)}
+    missing = [lead for lead in request.leads if lead not in found]
+    unnamed = [signal.fault for signal in header.signals if signal.fault and not signal.name]
+    if missing and unnamed:
+        raise unnamed[0]
     if missing:
-        names = ", ".join(signal.name[:20] for signal in header.signals[:20])
+        shown = ", ".join(name[:20] for name in names[:20])
         raise HeaderError(
             f"no lead {', '.join(missing)}",
-            f"{len(leads)} {'lead is' if len(leads) == 1 else 'leads are'} needed",
-            f"found are {names}; check the header file",
+            f"{len(missing)} {'lead is' if len(missing) == 1 else 'leads are'} needed",
+            f"found are {shown}; check the header file, or name the lead with --channel",
         )
+    if request.leads == LEADS:
+        with contextlib.suppress(RecordError):
+            frank = replace(request, leads=FRANK_LEADS)
+            found |= {each.lead: each for each in pick(path, names, frank)}
     return found
 
 
-def _assemble(path: Path, header: Header, found: dict[str, int], leads: tuple[str, ...]) -> Record:
+def _assemble(
+    path: Path, header: Header, found: dict[str, "Pick"], leads: tuple[str, ...]
+) -> Record:
     signals, quality = _read_leads(path, header, found, leads)
     frank, notes = None, ()
     if all(lead in found for lead in FRANK_LEADS) and leads == LEADS:
@@ -250,10 +322,11 @@ def _assemble(path: Path, header: Header, found: dict[str, int], leads: tuple[st
 
 
 def _read_leads(
-    path: Path, header: Header, found: dict[str, int], leads: tuple[str, ...]
+    path: Path, header: Header, found: dict[str, "Pick"], leads: tuple[str, ...]
 ) -> tuple[np.ndarray, tuple[LeadQuality, ...]]:
     """Return signals `(lead, time)` in mV and the quality of each lead."""
-    signals, samples = _read_signals(path, header, [found[lead] for lead in leads])
+    signals, samples = _read_signals(path, header, [found[lead].position for lead in leads])
+    signals *= np.array([[found[lead].sign] for lead in leads], dtype=np.float32)
     rows = zip(leads, signals, samples, strict=True)
     return signals, tuple(lead_quality(*row, header.sampling_rate) for row in rows)
 

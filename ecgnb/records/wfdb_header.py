@@ -4,6 +4,7 @@ The grammar is that of the WFDB `header(5)` manual page, narrowed to what a 12-l
 needs: one segment, one sample per frame, no skew. Anything else is refused with its reason.
 """
 
+import contextlib
 import math
 import re
 from dataclasses import dataclass
@@ -43,7 +44,10 @@ class HeaderError(ValueError):
 
 @dataclass(frozen=True)
 class SignalLine:
-    """One signal of a header: where its samples are and how they become mV."""
+    """One signal of a header: where its samples are and how they become mV.
+
+    `fault` says why the signal cannot be used; only who asks for it need know. `text` is the line.
+    """
 
     file: str
     format: str
@@ -54,11 +58,16 @@ class SignalLine:
     initial: int
     checksum: int
     name: str
+    text: str = ""
+    fault: HeaderError | None = None
 
 
 @dataclass(frozen=True)
 class Header:
-    """A parsed header: rate in Hz, counter frequency as written, signals, comments."""
+    """A parsed header: rate in Hz, counter frequency as written, signals, comments.
+
+    `dated` tells whether time or date follow on the record line; they are not read.
+    """
 
     name: str
     sampling_rate: float
@@ -66,6 +75,7 @@ class Header:
     n_time: int
     signals: tuple[SignalLine, ...]
     comments: tuple[str, ...]
+    dated: bool = False
 
 
 def parse_header(text: str) -> Header:
@@ -96,7 +106,8 @@ def parse_header(text: str) -> Header:
             f"more than {MAX_SAMPLES:,} samples in one record are not read",
             "cut the recording into pieces of some minutes",
         )
-    return Header(name, rate, counter, n_time, signals, comments)
+    dated = len(content[0].split()) > 4
+    return Header(name, rate, counter, n_time, signals, comments, dated)
 
 
 def _record_line(line: str) -> tuple[str, int, float, str, int]:
@@ -146,7 +157,20 @@ def _whole(text: str, what: str, low: int, high: int) -> int:
 
 
 def _signal_line(line: str) -> SignalLine:
+    """Return a signal; one that cannot be used, with its fault: perhaps nobody wants it."""
     fields = _fields(line, 8)
+    try:
+        return _sound_line(fields, line)
+    except HeaderError as error:
+        kind, offset = (fields[1] if len(fields) > 1 else ""), 0
+        with contextlib.suppress(HeaderError):
+            kind, offset = _format(kind)
+        name = clean_text(fields[8].strip()) if len(fields) > 8 else ""
+        unknown = (math.nan, 0, math.nan, 0, 0)
+        return SignalLine(fields[0], kind, offset, *unknown, name, line, error)
+
+
+def _sound_line(fields: list[str], line: str) -> SignalLine:
     if len(fields) < 9:
         raise HeaderError(
             f"a signal line of {len(fields)} fields: {clean_text(line)[:40]!r}",
@@ -167,6 +191,7 @@ def _signal_line(line: str) -> SignalLine:
         initial=_whole(fields[5], "initial value", -(2**31), 2**31),
         checksum=_whole(fields[6], "checksum", -(2**31), 2**31),
         name=clean_text(fields[8].strip()),
+        text=line,
     )
 
 

@@ -1,9 +1,90 @@
-"""Fill, filter and resample signals: one way for all, `clean`."""
+"""Fill, filter and resample signals, one way for all: `clean`; and say where they were missing.
+
+Nothing is made up where a recording is missing: what was filled to be filtered is missing again in
+the result.
+"""
 
 from fractions import Fraction
 
 import numpy as np
 from scipy import signal as sps
+
+MAX_LISTED = 12
+
+
+def missing_stretches(signal: np.ndarray) -> list[tuple[int, int]]:
+    """Return first sample and the sample after the last of each missing stretch of `(time,)`.
+
+    Examples
+    --------
+    >>> missing_stretches(np.array([np.nan, 1.0, np.nan, np.nan]))
+    [(0, 1), (2, 4)]
+    """
+    edges = np.diff(np.r_[False, ~np.isfinite(signal), False].astype(np.int8))
+    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    return list(zip(starts.tolist(), ends.tolist(), strict=True))
+
+
+def blank_missing(
+    made: np.ndarray, made_rate: float, signal: np.ndarray, sampling_rate: float
+) -> None:
+    """Make every lead of `made` `(lead, time)` missing where the input `(time,)` is missing.
+
+    Parameters
+    ----------
+    made
+        Changed in place.
+    made_rate
+        Its rate in Hz.
+    signal, sampling_rate
+        The input that it was made of, and its rate in Hz.
+
+    Examples
+    --------
+    >>> made = np.zeros((1, 4))
+    >>> blank_missing(made, 2.0, np.array([0.0, 0.0, np.nan, 0.0, 0.0, 0.0, 0.0, 0.0]), 4.0)
+    >>> made.tolist()
+    [[0.0, nan, 0.0, 0.0]]
+    """
+    ratio = made_rate / sampling_rate
+    for start, end in missing_stretches(signal):
+        first, last = np.floor(start * ratio + 1e-9), np.ceil(end * ratio - 1e-9)
+        made[:, int(first) : max(int(last), int(first) + 1)] = np.nan
+
+
+def describe_missing(signal: np.ndarray, sampling_rate: float) -> str:
+    """Return where and for how long a signal `(time,)` is missing, "" if it is whole.
+
+    Examples
+    --------
+    >>> describe_missing(np.array([0.0, np.nan, np.nan, 0.0]), 2.0)
+    'missing at 0.500 s for 1.000 s; 50.0 % of 2.0 s in all'
+    """
+    stretches = missing_stretches(signal)
+    if not stretches:
+        return ""
+    listed = [
+        f"{start / sampling_rate:.3f} s for {(end - start) / sampling_rate:.3f} s"
+        for start, end in stretches[:MAX_LISTED]
+    ]
+    more = f" and {len(stretches) - MAX_LISTED} more" if len(stretches) > MAX_LISTED else ""
+    lost = sum(end - start for start, end in stretches) / signal.size
+    total = f"{100 * lost:.1f} % of {signal.size / sampling_rate:.1f} s in all"
+    return f"missing at {', '.join(listed)}{more}; {total}"
+
+
+def wholest_start(signal: np.ndarray, n_time: int) -> int:
+    """Return where the first piece of `n_time` samples begins that misses least of `(time,)`.
+
+    Examples
+    --------
+    >>> wholest_start(np.array([np.nan, np.nan, 1.0, 1.0, 1.0]), 2)
+    2
+    """
+    lost = np.r_[0, np.cumsum(~np.isfinite(signal))]
+    n_time = min(n_time, signal.size)
+    return int(np.argmin(lost[n_time:] - lost[: lost.size - n_time]))
+
 
 _FILTER_ORDER = 2
 

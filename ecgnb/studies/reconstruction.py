@@ -29,7 +29,6 @@ HEAD_RECORDS = (
     "twa44", "twa58",
 )  # fmt: skip
 
-_CODE = (__name__, "ecgnb.networks", "ecgnb.best")  # the last two are imported by computed names
 
 Given = tuple[Prepared, np.ndarray]
 
@@ -141,7 +140,7 @@ def _plan(
     """Return the task of one record, method and seed."""
     return Task(
         f"{source.path.stem}--{method}--{seed}",
-        key_of(code_digest(*_CODE), [source], method=method, seed=seed, preprocessing=options),
+        key_of(code_digest(__name__), [source], method=method, seed=seed, preprocessing=options),
         partial(_score, method, seed),
         kinds=("scores",),
         needs=needs,
@@ -220,7 +219,7 @@ def _write_manifest(
         "methods": means["method"].unique().tolist(),
         "seeds": sorted({int(seed) for seed in means["seed"]}),
         "n_record": int(means["record"].nunique()),
-        "code": code_digest(*_CODE),
+        "code": code_digest(__name__),
         **means.groupby("method", sort=False)[["cpu_s", "wall_s"]].sum().round(1).to_dict(),
     }
     write_manifest(file_beside(out, "_manifest.json"), results.facts(sources, **facts))
