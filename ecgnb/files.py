@@ -51,6 +51,8 @@ def code_digest(*modules: str) -> str:
     while left:
         name = left.pop()
         path = _source_of(name)
+        if path is None and name in modules:
+            raise ModuleNotFoundError(f"no module {name}: its code cannot be part of a key")
         if name not in found and path:
             tree = ast.parse(path.read_bytes())
             left += _imported(tree)

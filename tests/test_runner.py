@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -257,6 +258,18 @@ def test_a_digest_of_code_changes_with_what_computes(modules, file, old, new, ch
     (folder / file).write_text(text.replace(old, new))
     digest.cache_clear()
     assert (before != digest(*modules)) == changes
+
+
+def test_a_digest_of_a_module_that_is_not_there_is_refused(copied):
+    with pytest.raises(ModuleNotFoundError, match=r"no module ecgnb\.renamed"):
+        copied[1]("ecgnb.renamed")
+
+
+def test_no_module_needs_what_windows_lacks():
+    lacking = r"^\s*(import|from) (fcntl|grp|pty|pwd|resource|termios)\b"
+    sources = {path.name: path.read_text() for path in (ROOT / "ecgnb").rglob("*.py")}
+    found = {name for name, text in sources.items() if re.search(lacking, text, re.MULTILINE)}
+    assert found == set()
 
 
 @pytest.fixture(scope="module")

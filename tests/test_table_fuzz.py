@@ -55,7 +55,6 @@ class Dialect:
     n_row: int
     gaps: tuple[tuple[int, int], ...]
     lost: tuple[int, ...]
-    blank_lines: bool
     seed: int
     spoilt: str
     end: bool
@@ -99,7 +98,6 @@ def dialects(draw):
             draw(st.lists(st.tuples(st.integers(3, n_row - 3), st.integers(1, 30)), max_size=2))
         ),
         lost=tuple(draw(st.lists(st.integers(0, n_row - 1), max_size=3))),
-        blank_lines=pick(False, False, True),
         seed=draw(st.integers(0, 2**20)),
         spoilt=pick(
             *[""] * 8,

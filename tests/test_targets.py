@@ -122,6 +122,13 @@ def test_results_in_a_folder_are_numbered_where_their_names_are_alike(files):
     assert not np.allclose(days[0][:1000], days[1][:1000])
 
 
+def test_a_result_beside_its_table_under_the_same_stem_may_be_made_again(files):
+    for _ in range(2):
+        result = make(files, f"{files}/d1/ecg")
+        assert result.exit_code == 0, result.output
+    assert make(files, f"{files}/d1/ecg", day=2).exit_code == 1
+
+
 def test_a_file_that_is_no_result_is_never_replaced(files):
     (files / "made.dat").write_bytes(b"mine")
     assert make(files, f"{files}/made").exit_code == 1

@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 from ecgnb.files import sha256_of, versions, write_bytes
 from ecgnb.leads import LEADS
 from ecgnb.reconstruction.average_beat import BeatModel
-from ecgnb.reconstruction.cnn import CnnOptions, StackedCnn, matched_width
+from ecgnb.reconstruction.cnn import CnnOptions, StackedCnn
 from ecgnb.reconstruction.corrector import BestModel, BestOptions, Corrector
 from ecgnb.reconstruction.linear import LagModel
 from ecgnb.reconstruction.methods import METHODS, LeadModels, Model
@@ -79,7 +79,7 @@ def pack(thing: Any, packed: Packed) -> Any:  # noqa: ANN401 (a tree of JSON val
         return {"class": _CORRECTOR, "state": state}
     if isinstance(thing, StackedCnn):
         state = {name: pack(value, packed) for name, value in thing.state_dict().items()}
-        return {"class": _STACK, "head": thing.head, "n_time": thing.n_time, "state": state}
+        return {"class": _STACK, "head": thing.head, "state": state}
     if isinstance(thing, tuple | list):
         return {"tuple": [pack(item, packed) for item in thing]}
     if is_dataclass(thing) and type(thing).__name__ in _CLASSES:
@@ -113,19 +113,17 @@ def _unpack(facts: Any, arrays: dict[str, np.ndarray]) -> Any:  # noqa: ANN401
         state = {name: _unpack(value, arrays) for name, value in facts["state"].items()}
         if facts["class"] == _CORRECTOR:
             return _corrector(state)
-        return _stack(state, facts["head"], facts["n_time"])
+        return _stack(state, facts["head"])
     as_read = {written: name for name, written in _AS_WRITTEN.items()}
     values = {as_read.get(name, name): _unpack(v, arrays) for name, v in facts["fields"].items()}
     return _CLASSES[facts["class"]](**values)
 
 
-def _stack(state: dict[str, torch.Tensor], head: str, n_time: int) -> StackedCnn:
+def _stack(state: dict[str, torch.Tensor], head: str) -> StackedCnn:
     """Return the networks of a state, their number and size read off the state."""
-    n_member, _, width = state["narrow.weight"].shape
-    options = CnnOptions(head, n_time=n_time)
-    if n_member > len(LEADS) or width > 16 * matched_width(head, options.n_weight, n_time=n_time):
-        raise ValueError(f"{n_member} networks of width {width}")
-    networks = StackedCnn(n_member, head, width, n_time=n_time)
+    n_member, width, n_out = state["widen.weight"].shape
+    options = CnnOptions(head, n_time=n_out // len(LEADS) if head == "1d" else n_out)
+    networks = StackedCnn(n_member, options.head, width, n_time=options.n_time)
     networks.load_state_dict(state)
     return networks.eval()
 

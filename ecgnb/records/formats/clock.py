@@ -173,7 +173,7 @@ def place_by_time(
     numbers = np.concatenate([[0], np.cumsum(ahead)])
     if numbers[-1] >= MAX_SAMPLES:
         raise refuse(path, "a gap of hours in the time column", "too long", "cut the file there")
-    _check_drift(path, times - times[0] - numbers / found, step, grain)
+    _check_places(path, times - times[0], numbers, grain)
     return Placement(numbers, found, gap_notes(numbers, found))
 
 
@@ -272,10 +272,16 @@ def _measure_gaps(
     return measured
 
 
-def _check_drift(path: Path, late: np.ndarray, step: float, grain: float) -> None:
-    """Refuse stamps that leave their sample's place by more than rounding and 1.5 steps."""
-    if np.ptp(late) > grain + 1.5 * step:
-        raise _irregular(path, f"stamps that are up to {np.ptp(late):.3g} s off a regular clock")
+def _check_places(path: Path, times: np.ndarray, numbers: np.ndarray, grain: float) -> None:
+    """Refuse stamps that leave their sample's place by more than rounding and 1.5 steps.
+
+    The step is fitted: a device's clock may be off by some millionths without losing a sample.
+    """
+    order = numbers - numbers.mean()
+    step = float(order @ times) / float(order @ order)
+    off = np.ptp(times - step * order)
+    if off > 1.25 * grain + 1.5 * step:  # a fit through stairs leaves a little more than one
+        raise _irregular(path, f"stamps that are up to {off:.3g} s off a regular clock")
 
 
 def _irregular(path: Path, what: str) -> Exception:

@@ -5,6 +5,7 @@ comment lines (`#`, `%`, `//`), row names. What can be read in two ways is refus
 """
 
 import codecs
+import contextlib
 import csv
 import re
 from collections import Counter
@@ -266,7 +267,8 @@ def split_line(line: str, separator: str) -> list[str]:
         return [plain_field(line)]
     if '"' in line:
         line = " ".join(line.split()) if separator == " " else line
-        return [plain_field(field) for field in next(csv.reader([line], delimiter=separator))]
+        with contextlib.suppress(csv.Error):
+            return [plain_field(field) for field in next(csv.reader([line], delimiter=separator))]
     return [plain_field(field) for field in line.split(None if separator == " " else separator)]
 
 

@@ -117,9 +117,7 @@ def _rows(
         return [[text] for text in texts]
     if any('"' in text for text in texts):
         plain_texts = [" ".join(text.split()) for text in texts] if separator == " " else texts
-        rows = list(csv.reader(plain_texts, delimiter=separator))
-        if len(rows) != len(texts):
-            raise refuse(path, "a quote that stays open", "it is no table", "close the quotes")
+        rows = _quoted_rows(path, plain_texts, kept, separator)
     else:
         rows = [text.split(None if separator == " " else separator) for text in texts]
     empty = [""] * n_field
@@ -129,6 +127,21 @@ def _rows(
                 rows[at] = empty
                 continue
             raise _wrong_fields(path, kept[at] + 1, len(row), layout)
+    return rows
+
+
+def _quoted_rows(
+    path: Path, texts: Sequence[str], kept: Sequence[int], separator: str
+) -> list[Sequence[str]]:
+    """Return the fields of lines with quotes; a quote that stays open is refused."""
+    odd = [at for at, text in zip(kept, texts, strict=True) if text.count('"') % 2]
+    try:
+        rows = [] if odd else list(csv.reader(texts, delimiter=separator))
+    except csv.Error:
+        rows = []
+    if len(rows) != len(texts):
+        where = f" in line {odd[0] + 1:,}" if odd else ""
+        raise refuse(path, f"a quote that stays open{where}", "it is no table", "close the quotes")
     return rows
 
 
