@@ -13,7 +13,7 @@ import pytest
 from test_round_trips import RATE, TRUTH, UNIT_UV, digital
 
 from ecgnb.leads import INDEPENDENT_LEADS, LEADS, limb_lead_error
-from ecgnb.records.formats.hospital import family_of
+from ecgnb.records.formats.hospital import _family_of
 from ecgnb.records.record import RecordError
 from ecgnb.records.recordings import read_recording
 
@@ -94,7 +94,7 @@ def test_the_format_is_told_by_the_content_whatever_the_name(tmp_path):
         ("scp", "SCP-ECG"),
     ):
         path = getattr(hospital, f"write_{name}")(tmp_path / "export.bin", *FACTS)
-        assert family_of(path, path.read_bytes()[:4096]) == family
+        assert _family_of(path, path.read_bytes()[:4096]) == family
         assert read_recording(path).sampling_rate == RATE
 
 

@@ -15,12 +15,7 @@ import pytest
 from conftest import DATA, real_data
 
 from ecgnb.records.databases import database_folder
-from ecgnb.records.download import (
-    FetchError,
-    _check_sums,
-    _read_registry,
-    fetch_database,
-)
+from ecgnb.records.download import FetchError, _check_sums, _read_registry, fetch_database
 from ecgnb.simulation.cohort import write_cohort
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,7 +15,7 @@ from ecgnb.cli.commands import app
 from ecgnb.leads import LEADS
 from ecgnb.reconstruction.personal import fit_personal, reconstruct
 from ecgnb.records.wfdb_files import read_record, write_record
-from ecgnb.signals.filters import describe_missing, missing_stretches
+from ecgnb.signals.filters import _missing_stretches, describe_missing
 from ecgnb.simulation.cohort import write_example
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 
@@ -212,7 +212,7 @@ def test_what_is_missing_is_missing_in_all_leads_and_noted_with_place_and_length
 
 def test_a_whole_recording_has_no_note_of_missing_samples():
     assert describe_missing(np.zeros(10), 250.0) == ""
-    assert missing_stretches(np.full(4, np.nan)) == [(0, 4)]
+    assert _missing_stretches(np.full(4, np.nan)) == [(0, 4)]
 
 
 def test_many_gaps_are_counted_not_listed():

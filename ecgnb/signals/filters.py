@@ -12,12 +12,12 @@ from scipy import signal as sps
 MAX_LISTED = 12
 
 
-def missing_stretches(signal: np.ndarray) -> list[tuple[int, int]]:
+def _missing_stretches(signal: np.ndarray) -> list[tuple[int, int]]:
     """Return first sample and the sample after the last of each missing stretch of `(time,)`.
 
     Examples
     --------
-    >>> missing_stretches(np.array([np.nan, 1.0, np.nan, np.nan]))
+    >>> _missing_stretches(np.array([np.nan, 1.0, np.nan, np.nan]))
     [(0, 1), (2, 4)]
     """
     edges = np.diff(np.r_[False, ~np.isfinite(signal), False].astype(np.int8))
@@ -47,7 +47,7 @@ def blank_missing(
     [[0.0, nan, 0.0, 0.0]]
     """
     ratio = made_rate / sampling_rate
-    for start, end in missing_stretches(signal):
+    for start, end in _missing_stretches(signal):
         first, last = np.floor(start * ratio + 1e-9), np.ceil(end * ratio - 1e-9)
         made[:, int(first) : max(int(last), int(first) + 1)] = np.nan
 
@@ -60,7 +60,7 @@ def describe_missing(signal: np.ndarray, sampling_rate: float) -> str:
     >>> describe_missing(np.array([0.0, np.nan, np.nan, 0.0]), 2.0)
     'missing at 0.500 s for 1.000 s; 50.0 % of 2.0 s in all'
     """
-    stretches = missing_stretches(signal)
+    stretches = _missing_stretches(signal)
     if not stretches:
         return ""
     listed = [

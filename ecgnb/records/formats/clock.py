@@ -21,7 +21,6 @@ RATES = (
     800, 960, 1000, 1024, 1200, 1600, 2000, 2048, 2400, 2500, 4000, 4096, 5000,
 )  # fmt: skip
 
-
 _SNAP = 2e-4  # clocks of two devices differ by less
 
 _SECONDS = {
@@ -174,7 +173,7 @@ def place_by_time(
     if numbers[-1] >= MAX_SAMPLES:
         raise refuse(path, "a gap of hours in the time column", "too long", "cut the file there")
     _check_places(path, times - times[0], numbers, grain)
-    return Placement(numbers, found, gap_notes(numbers, found))
+    return Placement(numbers, found, _gap_notes(numbers, found))
 
 
 def _grain(times: np.ndarray) -> float:
@@ -335,15 +334,15 @@ def place_by_counter(
     numbers = (counts - counts[0]).astype(np.int64)
     if numbers[-1] >= MAX_SAMPLES:
         raise refuse(path, "a count with a gap of hours", "too long", "cut the file there")
-    return Placement(numbers, rate, gap_notes(numbers, rate))
+    return Placement(numbers, rate, _gap_notes(numbers, rate))
 
 
-def gap_notes(numbers: np.ndarray, rate: float) -> tuple[str, ...]:
+def _gap_notes(numbers: np.ndarray, rate: float) -> tuple[str, ...]:
     """Return a note on samples that are missing between rows, with place and length.
 
     Examples
     --------
-    >>> gap_notes(np.array([0, 1, 4]), 2.0)
+    >>> _gap_notes(np.array([0, 1, 4]), 2.0)
     ('2 samples are missing in 1 gap: 1 s at 1 s',)
     """
     ahead = np.diff(numbers)

@@ -52,15 +52,15 @@ _ROOTS = (
 
 def is_hospital(path: Path, head: bytes) -> bool:
     """Return whether a file is of a hospital's format, told by its first bytes or its ending."""
-    return bool(family_of(path, head))
+    return bool(_family_of(path, head))
 
 
-def family_of(path: Path, head: bytes) -> str:
+def _family_of(path: Path, head: bytes) -> str:
     """Return the name of a hospital's format, or "".
 
     Examples
     --------
-    >>> family_of(Path("a.xml"), b"<RestingECG>"), family_of(Path("a.csv"), b"I,II")
+    >>> _family_of(Path("a.xml"), b"<RestingECG>"), _family_of(Path("a.csv"), b"I,II")
     ('GE MUSE XML', '')
     """
     if head[128:132] == b"DICM":
@@ -90,7 +90,7 @@ def read_hospital_file(path: Path, request: Request) -> Channels:
         If the extra is absent, or the file is damaged, unsafe, or not what it says.
     """
     with path.open("rb") as file:
-        family = family_of(path, file.read(_HEAD_BYTES))
+        family = _family_of(path, file.read(_HEAD_BYTES))
     if family not in _PARSERS:
         raise _unknown(path, family)
     check_size(path)

@@ -37,7 +37,7 @@ def check_size(path: Path) -> None:
         )
 
 
-def check_xml(path: Path, content: bytes) -> None:
+def _check_xml(path: Path, content: bytes) -> None:
     """Refuse XML that declares entities or defaults, or that has very many elements.
 
     Nothing but a plain `<!DOCTYPE name SYSTEM "...">` is let through, and nothing is fetched.
@@ -60,9 +60,9 @@ def check_xml(path: Path, content: bytes) -> None:
         )
 
 
-def check_rated_xml(path: Path, content: bytes) -> None:
+def _check_rated_xml(path: Path, content: bytes) -> None:
     """Refuse XML that is unsafe, or whose rate is no whole number: the decoder would round it."""
-    check_xml(path, content)
+    _check_xml(path, content)
     for found in _RATES.findall(content.replace(b"\0", b"")):
         text = b"".join(found).decode("latin-1").strip()
         if text and not re.fullmatch(r"\d{1,6}(?:\.0*)?", text):
@@ -74,7 +74,7 @@ def check_rated_xml(path: Path, content: bytes) -> None:
             )
 
 
-def check_scp(path: Path, content: bytes) -> None:
+def _check_scp(path: Path, content: bytes) -> None:
     """Refuse an SCP-ECG file that announces too many samples or whose checksum is wrong."""
     try:
         stored, size = struct.unpack_from("<HI", content)
@@ -112,7 +112,7 @@ def _scp_samples(content: bytes) -> int:
     return total
 
 
-def check_dicom(path: Path, content: bytes) -> None:
+def _check_dicom(path: Path, content: bytes) -> None:
     """Refuse a DICOM file whose data are deflated: how large they become is not known before."""
     if _DEFLATED.encode() in content[:4096]:
         raise refuse(
@@ -123,9 +123,9 @@ def check_dicom(path: Path, content: bytes) -> None:
         )
 
 
-def check_sierra(path: Path, content: bytes) -> None:
+def _check_sierra(path: Path, content: bytes) -> None:
     """Refuse Philips XML that is unsafe or whose compressed signals unpack to too much."""
-    check_rated_xml(path, content)
+    _check_rated_xml(path, content)
     plain = content.replace(b"\0", b"")
     if b"XLI" not in plain.upper():
         return
@@ -184,9 +184,9 @@ def _bits_at(chunk: bytes, at: int) -> int:
 
 
 GUARDS: dict[str, Callable[[Path, bytes], None]] = {
-    "GE MUSE XML": check_rated_xml,
-    "HL7 aECG": check_xml,
-    "Philips Sierra XML": check_sierra,
-    "DICOM": check_dicom,
-    "SCP-ECG": check_scp,
+    "GE MUSE XML": _check_rated_xml,
+    "HL7 aECG": _check_xml,
+    "Philips Sierra XML": _check_sierra,
+    "DICOM": _check_dicom,
+    "SCP-ECG": _check_scp,
 }

@@ -82,7 +82,7 @@ def read_table_file(path: Path, request: Request) -> Channels:
     return read_layout(path, lines, find_layout(path, lines, request), request)
 
 
-def gather(path: Path, lines: Sequence[str], layout: Layout, wanted: Sequence[int]) -> Body:
+def _gather(path: Path, lines: Sequence[str], layout: Layout, wanted: Sequence[int]) -> Body:
     """Return the text of the wanted fields of every row, each row checked for its fields.
 
     Raises
@@ -198,7 +198,7 @@ def read_layout(
     counters = [at for at, name in enumerate(names) if layout.names and is_counter(name)]
     counters = [at for at in counters if at not in [each.position for each in picks]]
     wanted = [each.position for each in picks] + times + counters
-    body = gather(path, lines, layout, [at + layout.shift for at in wanted])
+    body = _gather(path, lines, layout, [at + layout.shift for at in wanted])
     if not body.lines.size:
         raise refuse(path, "0 samples", "there is no line of numbers", "export it again")
     columns = _Columns(path, body, layout)
