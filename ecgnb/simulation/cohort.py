@@ -1,4 +1,7 @@
-"""A pair of files to try: a simulated person's 12 leads, and one lead of the same person later."""
+"""Simulated cohorts in the layout of PhysioNet's databases, and a pair of files to try.
+
+Every record says that it is simulated.
+"""
 
 import contextlib
 import hashlib
@@ -18,85 +21,13 @@ from ecgnb.records.wfdb_files import write_record
 from ecgnb.simulation.conditions import CONDITION_MODELS
 from ecgnb.simulation.synthesis import Simulated, SimulationOptions, simulate_record
 
-SAID = "Simulated by ecgnb"
-
-CALIBRATION, WATCH, MADE = "hospital", "watch.csv", "twelve"
-
-LEAD, METHOD = "I", "neighbours"  # a method of seconds; the default, best, takes minutes
-
-CALIBRATION_S, WATCH_S, WATCH_HZ = 60.0, 30.0, 512.0
-
-
-@dataclass(frozen=True)
-class Example:
-    """The files of an example, and the command to run next."""
-
-    calibration: Path
-    recording: Path
-    command: str
-
-
-def write_example(folder: Path | str, *, seed: int = 0) -> Example:
-    """Return an example written to a folder: 12 leads as WFDB, and a watch's CSV file of lead I.
-
-    Parameters
-    ----------
-    folder
-        Made if absent.
-    seed
-        Of the person.
-
-    Raises
-    ------
-    FileExistsError
-        If a file of that name is there and is no earlier example.
-    """
-    folder = Path(folder)
-    for name in (f"{CALIBRATION}.hea", WATCH):
-        path = folder / name
-        if path.exists() and SAID not in path.read_text(encoding="utf-8", errors="replace"):
-            raise FileExistsError(f"{path} is there and was not simulated; choose another folder")
-    if (folder / f"{CALIBRATION}.dat").exists() and not (folder / f"{CALIBRATION}.hea").exists():
-        raise FileExistsError(
-            f"{CALIBRATION}.dat is there without a header; choose another folder"
-        )
-    calibration = _simulate(seed, 1, CALIBRATION_S, 500.0)
-    header = write_record(replace(calibration, name=CALIBRATION), folder)
-    recording = folder / WATCH
-    watched = _simulate(seed, 2, WATCH_S, WATCH_HZ)
-    recording.write_text(_watch_text(watched.lead(LEAD)), encoding="utf-8")
-    words = ["ecgnb", "reconstruct", str(recording), "--calibration", str(header), "--lead", LEAD]
-    words += ["--method", METHOD, "--out", str(folder / MADE)]
-    words += ["--plot", str(folder / f"{MADE}.png")]
-    return Example(header, recording, shlex.join(words))
-
-
-def _simulate(person: int, day: int, duration_s: float, sampling_rate: float) -> Record:
-    """Return a recording of a person on one day, without Frank leads."""
-    options = SimulationOptions(
-        duration_s=duration_s, sampling_rate=sampling_rate, patient_seed=person
-    )
-    record = simulate_record(options, seed=100 * person + day, name="simulated").record
-    return replace(record, frank=None)
-
-
-def _watch_text(signal: np.ndarray) -> str:
-    """Return a lead `(time,)` in mV as a watch exports it: lines of facts, then uV, one a line."""
-    lines = [f"Name,{SAID}", "Classification,Simulated", f"Device,{SAID}"]
-    lines += [f"Sample Rate,{WATCH_HZ:g} hertz", "", "", f"Lead,Lead {LEAD}", "Unit,\u00b5V", ""]
-    return "\n".join([*lines, *(f"{1000 * value:.3f}" for value in signal)]) + "\n"
-
-
 with warnings.catch_warnings():  # wfdb uses an argument that pandas will drop
     warnings.filterwarnings("ignore", message="The inplace keyword")
     import wfdb
 
 MANIFEST = "simulated.json"
-
 _VERSION = 2  # raise it whenever the same seed gives other files
-
 _ALTERNANS_UV = (0.0, 20.0, 0.0, 40.0, 0.0, 10.0)
-
 _TWADB_CONDITIONS = (
     "healthy control",
     "myocardial infarction",
@@ -105,6 +36,10 @@ _TWADB_CONDITIONS = (
     "bundle branch block",
     "cardiomyopathy",
 )
+SAID = "Simulated by ecgnb"
+CALIBRATION, WATCH, MADE = "hospital", "watch.csv", "twelve"
+LEAD, METHOD = "I", "neighbours"  # a method of seconds; the default, best, takes minutes
+CALIBRATION_S, WATCH_S, WATCH_HZ = 60.0, 30.0, 512.0
 
 
 @dataclass(frozen=True)
@@ -271,3 +206,63 @@ def write_cohort(
     if not _is_complete(folder, wanted):
         raise OSError(f"the simulated cohort could not be moved to {folder}")
     return folder
+
+
+@dataclass(frozen=True)
+class Example:
+    """The files of an example, and the command to run next."""
+
+    calibration: Path
+    recording: Path
+    command: str
+
+
+def write_example(folder: Path | str, *, seed: int = 0) -> Example:
+    """Return an example written to a folder: 12 leads as WFDB, and a watch's CSV file of lead I.
+
+    Parameters
+    ----------
+    folder
+        Made if absent.
+    seed
+        Of the person.
+
+    Raises
+    ------
+    FileExistsError
+        If a file of that name is there and is no earlier example.
+    """
+    folder = Path(folder)
+    for name in (f"{CALIBRATION}.hea", WATCH):
+        path = folder / name
+        if path.exists() and SAID not in path.read_text(encoding="utf-8", errors="replace"):
+            raise FileExistsError(f"{path} is there and was not simulated; choose another folder")
+    if (folder / f"{CALIBRATION}.dat").exists() and not (folder / f"{CALIBRATION}.hea").exists():
+        raise FileExistsError(
+            f"{CALIBRATION}.dat is there without a header; choose another folder"
+        )
+    calibration = _simulate(seed, 1, CALIBRATION_S, 500.0)
+    header = write_record(replace(calibration, name=CALIBRATION), folder)
+    recording = folder / WATCH
+    watched = _simulate(seed, 2, WATCH_S, WATCH_HZ)
+    recording.write_text(_watch_text(watched.lead(LEAD)), encoding="utf-8")
+    words = ["ecgnb", "reconstruct", str(recording), "--calibration", str(header), "--lead", LEAD]
+    words += ["--method", METHOD, "--out", str(folder / MADE)]
+    words += ["--plot", str(folder / f"{MADE}.png")]
+    return Example(header, recording, shlex.join(words))
+
+
+def _simulate(person: int, day: int, duration_s: float, sampling_rate: float) -> Record:
+    """Return a recording of a person on one day, without Frank leads."""
+    options = SimulationOptions(
+        duration_s=duration_s, sampling_rate=sampling_rate, patient_seed=person
+    )
+    record = simulate_record(options, seed=100 * person + day, name="simulated").record
+    return replace(record, frank=None)
+
+
+def _watch_text(signal: np.ndarray) -> str:
+    """Return a lead `(time,)` in mV as a watch exports it: lines of facts, then uV, one a line."""
+    lines = [f"Name,{SAID}", "Classification,Simulated", f"Device,{SAID}"]
+    lines += [f"Sample Rate,{WATCH_HZ:g} hertz", "", "", f"Lead,Lead {LEAD}", "Unit,\u00b5V", ""]
+    return "\n".join([*lines, *(f"{1000 * value:.3f}" for value in signal)]) + "\n"
