@@ -9,10 +9,10 @@ from ecgnb.records.wfdb_files import read_record
 from ecgnb.signals.beats import (
     WAVES,
     _qrs_bounds,
-    _rms_lead,
     align_beats,
     average_beat,
     find_peaks,
+    rms_lead,
     wave_masks,
 )
 from ecgnb.simulation.conditions import CONDITION_MODELS
@@ -31,7 +31,7 @@ def matched(peaks, truth, sampling_rate):
 def test_the_rms_lead_uses_the_eight_independent_leads():
     eight = np.random.default_rng(0).normal(size=(8, 20))
     expected = np.sqrt((eight**2).mean(axis=0))
-    np.testing.assert_allclose(_rms_lead(derive_leads(eight)), expected)
+    np.testing.assert_allclose(rms_lead(derive_leads(eight)), expected)
 
 
 def test_r_peaks_are_found_at_15_db_noise_in_every_condition():

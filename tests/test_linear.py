@@ -10,7 +10,7 @@ from ecgnb.reconstruction.linear import (
     lag_moments,
     solve_ridge,
 )
-from ecgnb.reconstruction.neighbours import _fit_neighbours, predict_held_out
+from ecgnb.reconstruction.neighbours import fit_neighbours, predict_held_out
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_without_a_peak_the_mean_of_the_beat_is_pasted():
 
 def test_neighbours_find_the_moment_itself(data):
     signal, outputs = data
-    model = _fit_neighbours(signal, outputs, 250.0)
+    model = fit_neighbours(signal, outputs, 250.0)
     error = np.square(model.predict(signal) - outputs).mean()
     assert error < 0.05 * np.square(outputs).mean()
 
@@ -127,28 +127,28 @@ def test_held_out_neighbours_do_not_use_their_own_fold(data):
     signal, outputs = data
     marked = outputs.copy()
     marked[:, :180] += 1000.0
-    held_out = predict_held_out(_fit_neighbours(signal, marked, 250.0), signal)
+    held_out = predict_held_out(fit_neighbours(signal, marked, 250.0), signal)
     assert np.abs(held_out[..., :180]).max() < 500
 
 
 def test_neighbours_read_the_ends_of_a_part_off_the_nearest_whole_moment():
     time = np.arange(2000)
     outputs = np.stack([np.sin(time / 15), np.cos(time / 15), np.sin(time / 15) ** 2])
-    model = _fit_neighbours(outputs[0, :1500], outputs[:, :1500], 250.0)
+    model = fit_neighbours(outputs[0, :1500], outputs[:, :1500], 250.0)
     predicted = model.predict(outputs[0, 1500:])
     np.testing.assert_allclose(predicted, outputs[:, 1500:], atol=0.03)
 
 
 def test_no_neighbour_straddles_a_seam():
     signal = np.random.default_rng(0).normal(size=700).cumsum()
-    model = _fit_neighbours(signal, signal[None], 250.0, seams=(400,))
+    model = fit_neighbours(signal, signal[None], 250.0, seams=(400,))
     for axes, library in zip(model.embeddings, model.libraries, strict=True):
         assert (np.abs(library.moments + 0.5 - 400) > axes.reach).all()
 
 
 def test_the_look_up_finds_the_nearest_moments_and_no_others(data):
     signal, outputs = data
-    model = _fit_neighbours(signal, outputs, 250.0)
+    model = fit_neighbours(signal, outputs, 250.0)
     assert model.slack == 0
     for axes, library, found in zip(
         model.embeddings, model.libraries, model.predict_each(signal), strict=True

@@ -78,7 +78,7 @@ class GivenFile:
 
 def _renamed(names: str) -> dict[str, str]:
     """Return the mapping of `--leads`; one that cannot be read is bad usage."""
-    from ecgnb.records.recordings import parse_renamed
+    from ecgnb.records.formats.names import parse_renamed
 
     try:
         return parse_renamed(names)
@@ -197,7 +197,7 @@ def _agreed(lead: str, personal: "PersonalModel | None") -> str:
 
 def _standard(lead: str) -> str:
     """Return a lead in its standard spelling; another name is bad usage."""
-    from ecgnb.records.recordings import lead_of
+    from ecgnb.records.formats.names import lead_of
 
     if lead_of(lead) not in LEADS:
         raise fail(f"no lead {lead!r}; choose from {', '.join(LEADS)}", BAD_USAGE)

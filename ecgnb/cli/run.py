@@ -191,11 +191,11 @@ def expectation(
 
     Example: ecgnb run expectation --data mirror --out expectation.csv --methods neighbours
     """
-    from ecgnb.reconstruction.personal import FITS
+    from ecgnb.reconstruction.methods import METHODS
     from ecgnb.studies.expectation import run_expectation, summarise_expectation
 
     chosen, names = names_in(methods), names_in(records) or None
-    _refuse_unknown(chosen, FITS)
+    _refuse_unknown(chosen, METHODS)
     done = run_expectation(data, out, methods=chosen, records=names, jobs=jobs)
     means = summarise_expectation(done.table)
     _report(out, {"methods": means}, done.failed, as_json=as_json)
@@ -266,3 +266,59 @@ def conditions(
     text = f"{groups.to_string(index=False)}\nthe tables are in {out}"
     tell({"folder": out, "groups": groups, "failed": done.failed}, text, as_json=as_json)
     _exit_if(done.failed)
+
+
+@run_app.command()
+def days(
+    data: Annotated[Path, typer.Option(help="folder that holds ptbdb, ludb and challenge-2021")],
+    out: Out,
+    method: Annotated[str, typer.Option(help="names, or module:function, with commas")] = "",
+    plan: Annotated[str, typer.Option(help="pairs, others or inside")] = "pairs",
+    first_s: Annotated[float, typer.Option(help="s of each calibration; 0: the whole")] = 10.0,
+    inputs: Names = "I,II,V2",
+    as_json: AsJson = False,
+) -> None:
+    """Calibrate on one recording of a person and test on another one.
+
+    Example: ecgnb run days --data mirror --out days.csv.gz --method another_day,mine:fit
+    """
+    from ecgnb.studies.day_methods import DAY_METHODS as METHODS
+    from ecgnb.studies.day_methods import MethodError, load_method
+    from ecgnb.studies.days import PLANS, run_days
+
+    if plan not in PLANS:
+        raise fail(f"no plan {plan}; choose from {', '.join(PLANS)}", BAD_USAGE)
+    try:
+        methods = dict(map(load_method, names_in(method) or METHODS))
+    except MethodError as error:
+        raise fail(str(error), BAD_USAGE) from error
+    done = run_days(
+        data,
+        out,
+        methods=methods,
+        plan=plan,
+        first_s=first_s or None,
+        inputs=names_in(inputs),
+    )
+    means = done.by_method()
+    text = f"{means.round(4).to_string()}\n{done.by_heart().round(3).to_string()}"
+    facts = {"table": out, "methods": means.reset_index(), "failed": done.failed}
+    facts["expiry_auroc"] = {name: done.expiry(name) for name in means.index}
+    tell(facts, f"{text}\nthe table is {out}", as_json=as_json)
+    _exit_if(done.failed)
+
+
+@run_app.command()
+def prior(
+    data: Annotated[Path, typer.Option(help="folder that holds ptbdb, ludb and challenge-2021")],
+    out: Annotated[Path, typer.Option(help="the table, .npz; a manifest is written beside it")],
+    as_json: AsJson = False,
+) -> None:
+    """Make the table of other people that `another_day` learns from.
+
+    Example: ecgnb run prior --data mirror --out another_day.npz
+    """
+    from ecgnb.reconstruction.prior import write_prior
+
+    path = write_prior(data, out)
+    tell({"table": path}, f"the table is {path}", as_json=as_json)

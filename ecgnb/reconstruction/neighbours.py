@@ -121,7 +121,7 @@ def _look_up(
     return np.einsum("tk,ltk->lt", weights[nearest], library.outputs[:, moments], optimize=True)
 
 
-def _fit_neighbours(
+def fit_neighbours(
     input_signal: np.ndarray,
     outputs: np.ndarray,
     sampling_rate: float,
@@ -145,7 +145,7 @@ def _fit_neighbours(
     Examples
     --------
     >>> signal = np.sin(np.arange(900) / 20)
-    >>> model = _fit_neighbours(signal[:700], np.stack([2 * signal[:700]]), 250.0)
+    >>> model = fit_neighbours(signal[:700], np.stack([2 * signal[:700]]), 250.0)
     >>> bool(np.abs(model.predict(signal[700:])[0, 60:-60] - 2 * signal[760:840]).max() < 0.01)
     True
     """
@@ -168,7 +168,7 @@ def _fit_neighbours(
 def fit_on_training(prepared: Prepared, lead: int) -> NeighbourModel:
     """Return the look-up of one input lead in the training part alone."""
     train, rate = prepared.train, prepared.sampling_rate
-    return _fit_neighbours(train[lead], train, rate, seams=prepared.seams)
+    return fit_neighbours(train[lead], train, rate, seams=prepared.seams)
 
 
 def fit_library(prepared: Prepared, lead: int) -> NeighbourModel:
@@ -178,7 +178,7 @@ def fit_library(prepared: Prepared, lead: int) -> NeighbourModel:
     """
     library = np.concatenate([prepared.train, prepared.validation], axis=1)
     seams = (*prepared.seams, prepared.train.shape[1])
-    return _fit_neighbours(library[lead], library, prepared.sampling_rate, seams=seams)
+    return fit_neighbours(library[lead], library, prepared.sampling_rate, seams=seams)
 
 
 def _library(

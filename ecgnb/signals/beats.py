@@ -13,7 +13,7 @@ from ecgnb.signals.filters import filter_signals
 WAVES = ("P", "PR", "QRS", "ST", "T", "rest")
 
 
-def _rms_lead(signals: np.ndarray) -> np.ndarray:
+def rms_lead(signals: np.ndarray) -> np.ndarray:
     """Return the root mean square `(time,)` of the independent leads, in the unit of the signals.
 
     Parameters
@@ -23,7 +23,7 @@ def _rms_lead(signals: np.ndarray) -> np.ndarray:
 
     Examples
     --------
-    >>> _rms_lead(np.array([[3.0, 0.0], [4.0, 0.0]])).round(3).tolist()
+    >>> rms_lead(np.array([[3.0, 0.0], [4.0, 0.0]])).round(3).tolist()
     [3.536, 0.0]
     """
     signals = np.asarray(signals, dtype=np.float64)
@@ -59,7 +59,7 @@ def find_peaks(signals: np.ndarray, sampling_rate: float) -> np.ndarray:
     high_hz = min(40.0, 0.4 * sampling_rate)
     filtered = filter_signals(signals, sampling_rate, low_hz=0.5, high_hz=high_hz)
     # The size of a single lead would lose its sign, which tells the R peak from the others.
-    course = filtered[0] if len(filtered) == 1 else _rms_lead(filtered)
+    course = filtered[0] if len(filtered) == 1 else rms_lead(filtered)
     # Of less than 2 s the detector reads memory beyond the end: it is given its mirror image too.
     lacking = max(int(np.ceil(2 * sampling_rate)) + 1 - course.size, 0)
     mirrored = np.pad(course, (0, lacking), mode="reflect")
@@ -134,7 +134,7 @@ def _run_around(active: np.ndarray, centre: int, bridge: int) -> tuple[int, int]
 def _spatial_speed(beat: np.ndarray, sampling_rate: float) -> np.ndarray:
     """Return the root mean square slope `(time,)` over the independent leads, smoothed."""
     width = max(round(0.012 * sampling_rate), 1)
-    speed = _rms_lead(np.gradient(np.asarray(beat, dtype=np.float64), axis=-1))
+    speed = rms_lead(np.gradient(np.asarray(beat, dtype=np.float64), axis=-1))
     return np.convolve(speed, np.ones(width) / width, mode="same")
 
 
@@ -193,7 +193,7 @@ def wave_masks(beat: np.ndarray, sampling_rate: float, r_peak: int) -> dict[str,
     beat = np.asarray(beat, dtype=np.float64)
     start, stop = _qrs_bounds(beat, sampling_rate, r_peak)
     level = beat[:, max(start - round(0.016 * sampling_rate), 0) : start + 1].mean(axis=1)
-    size = _rms_lead(beat - level[:, None])
+    size = rms_lead(beat - level[:, None])
     masks = {wave: np.zeros(beat.shape[-1], dtype=bool) for wave in WAVES}
     masks["QRS"][start:stop] = True
     t_from, t_to = stop + round(0.06 * sampling_rate), stop + round(0.45 * sampling_rate)
