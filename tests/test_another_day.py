@@ -182,7 +182,7 @@ def test_a_second_day_helps_on_a_third_like_it(of_others):
 
 def test_what_is_too_short_or_has_no_beat_is_refused_with_a_reason(of_others):
     signals = one_day(1, 0)
-    with pytest.raises(ValueError, match=r"lasts 3\.0 s, at least 5 s"):
+    with pytest.raises(ValueError, match=r"lasts 3\.0 s; at least 5 s"):
         another_day.fit_another_day([signals[:, :750]], [1], prior=of_others)
     with pytest.raises(ValueError, match="no whole heartbeat"):
         another_day.fit_another_day([np.zeros((12, 2500))], [1], prior=of_others)

@@ -95,6 +95,9 @@ BAD_USAGE = (
     "run placement --data d",
     "run frank --out o",
     "run describe --out o",
+    "run days --data d --out o --plan never",
+    "run days --data d --out o --method nowhere:fit",
+    "run prior --data d",
     "book --profile huge",
     "book --page 99_nothing",
     "nonsense",
@@ -134,6 +137,8 @@ BAD_DATA = (
     ("run conditions --data {tmp} --out {tmp}/t", "no usable record of ptbdb"),
     ("run frank --data {tmp} --out {tmp}/t.csv", "no record of ptbdb"),
     ("run describe --data {tmp} --out {tmp}", "no record of twadb or ptbdb"),
+    ("run days --data {tmp} --out {tmp}/t.csv", "no person"),
+    ("run prior --data {tmp} --out {tmp}/t.npz", "no record"),
     ("book --data {tmp}/absent", "no folder"),
 )
 
@@ -257,7 +262,7 @@ def test_a_dry_run_tells_the_cost_and_writes_nothing(cohort, tmp_path):
 
 def test_run_multiverse_scores_each_member(cohort, tmp_path, monkeypatch):
     members = [multiverse.Member(model="line"), multiverse.Member(model="line", band="unfiltered")]
-    monkeypatch.setattr(multiverse, "family", lambda: members)
+    monkeypatch.setattr(multiverse, "_family", lambda: members)
     result = run(f"run multiverse --data {cohort} --out {tmp_path}/m.csv --records twa01 --json")
     assert [row["band"] for row in json.loads(result.stdout)["members"]] == [
         "0.5-40 Hz",

@@ -352,7 +352,7 @@ def test_real_records_are_chosen_in_turn_from_every_kind(database, limit):
 def test_no_sample_of_a_record_that_is_not_wanted_is_read(cohort, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "ecgnb.records.read_signals",
+        "ecgnb.records.wfdb_files._read_signals",
         lambda path, *rest: seen.append(path) or _read_signals(path, *rest),
     )
     records = load_database(cohort, "ptbdb", condition="myocarditis", limit=1).records

@@ -118,7 +118,7 @@ def test_numbers_that_are_not_finite_are_refused():
 def test_a_method_is_found_by_module_and_function():
     assert day_methods.load_method("neighbours")[1] is day_methods.DAY_METHODS["neighbours"]
     assert (
-        day_methods.load_method("ecgnb.protocol:_fit_neighbours")[1]
+        day_methods.load_method("ecgnb.studies.day_methods:_fit_neighbours")[1]
         is day_methods.DAY_METHODS["neighbours"]
     )
     with pytest.raises(day_methods.MethodError, match="nobody:fit: not found"):

@@ -120,7 +120,13 @@ def test_without_a_long_enough_record_nothing_is_matched(healthy):
 
 @pytest.mark.parametrize(
     "name",
-    ["plot_amplitudes", "plot_t_waves", "plot_intervals", "plot_singular_shares", "plot_powers"],
+    [
+        "plot_amplitudes",
+        "plot_t_waves",
+        "plot_wave_intervals",
+        "plot_singular_shares",
+        "plot_powers",
+    ],
 )
 def test_a_comparison_has_a_legend_entry_for_each_group_and_labelled_axes(name, table):
     axes = getattr(recordings, name)(Figure().subplots(), {"one": table, "two": table})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ecgnb.records.formats.overview import PROPERTIES, overview
+from ecgnb.records.formats.overview import PROPERTIES, list_formats
 
 # For each family, the tests that prove its cells, in the order of PROPERTIES.
 PROOFS = {
@@ -69,7 +69,7 @@ PROOFS = {
 
 
 def test_the_table_has_a_text_for_every_family_and_property():
-    table = overview()
+    table = list_formats()
     assert list(table.columns) == list(PROPERTIES)
     assert list(table.index) == list(PROOFS)
     assert table.map(len).gt(0).all(axis=None)

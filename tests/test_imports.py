@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PATHS = sorted((ROOT / "ecgnb").rglob("*.py"))
+PATHS = sorted(set((ROOT / "ecgnb").rglob("*.py")) - {ROOT / "ecgnb" / "__main__.py"})
 MODULES = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in PATHS]
 PROGRAM = """
 import importlib, os, random, sys, warnings

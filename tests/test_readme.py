@@ -106,7 +106,7 @@ def runs_in(name):
 PROOFS = (
     (r"make book DATA=physionet PROFILE=paper", prints_what_it_would_do),
     (r"make (book|test|lint|pdf)( .*)?", in_ci),
-    (r"make serve", proven_by("test_publish.py", "serving.make_server")),
+    (r"make serve", proven_by("test_publish.py", "serve._make_server")),
     (r"jupyter lab book/", opens_jupyter),
     (r"ecgnb check .*", runs),
     (r"ecgnb (fetch|fit|reconstruct|run|book) .*", runs_in("test_cli.py")),

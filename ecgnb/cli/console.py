@@ -42,7 +42,7 @@ def _say_error(error: Exception) -> str:
 
     Examples
     --------
-    >>> describe(ValueError("too short")), describe(IndexError("9"))
+    >>> _say_error(ValueError("too short")), _say_error(IndexError("9"))
     ('too short', 'IndexError: 9 (--debug shows where)')
     """
     foreseen = isinstance(error, OSError | RuntimeError | ValueError)

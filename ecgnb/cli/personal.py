@@ -10,6 +10,7 @@ import typer
 from ecgnb.cli.console import BAD_USAGE, AsJson, fail, tell
 from ecgnb.cli.targets import (
     PICTURES,
+    OutputTarget,
     check_output_folder,
     check_picture,
     choose_target,
@@ -144,7 +145,6 @@ def reconstruct_leads(
     Example: ecgnb reconstruct watch.csv --calibration hospital.xml --lead I --out twelve
     """
     from ecgnb.reconstruction.model_files import load_personal, model_files
-    from ecgnb.reconstruction.personal import fit_personal
     from ecgnb.reconstruction.personal import reconstruct as reconstruct_record
     from ecgnb.records.wfdb_files import write_record
 
@@ -153,33 +153,57 @@ def reconstruct_leads(
     place = parse_out(out)
     check_picture(plot)
     personal = load_personal(model) if model else None
-    lead = _agreed(lead, personal)
-    method = _method(method)
+    lead, method = _agreed(lead, personal), _method(method)
     given = GivenFile(recording, sampling_rate, unit, names, channel)
     record = given.read((lead,))
-    digest = digest_of(recording_files(recording))
-    target = choose_target(place, f"{record.name}_{lead}_12", digest)
-    pictures = [plot] if plot else []
-    inputs = recording_files(calibration) if calibration else list(model_files(model))
-    refuse_overlap([*target.files, *pictures], [*recording_files(recording), *inputs])
-    refuse_overlap(pictures, target.files)
-    refuse_other_picture(plot, digest)
+    read = recording_files(calibration) if calibration else list(model_files(model))
+    target, digest = _free_target(given, f"{record.name}_{lead}_12", place, plot=plot, read=read)
     notes = ()
     if personal is None:
         own = GivenFile(calibration, calibration_rate, calibration_unit, calibration_names)
-        known = _calibration(own, given)
-        notes = tuple(f"calibration: {note}" for note in known.notes)
-        personal = fit_personal(known, lead, method=method, seed=seed)
+        personal, notes = _calibrated(own, given, lead, method=method, seed=seed)
     made = reconstruct_record(record, personal, name=target.name)
     notes = (*([target.note] if target.note else []), *notes, *made.notes)
     made = replace(made, comments=(*made.comments, made_of(digest)), notes=notes)
     header = write_record(made, target.folder)
     if plot is not None:
         _draw(made, personal.lead, plot, digest)
+    _tell_made(made, personal, header, plot, as_json=as_json)
+
+
+def _tell_made(
+    made: "Record", personal: "PersonalModel", header: Path, plot: Path | None, *, as_json: bool
+) -> None:
+    """Print what to expect of a reconstruction, its notes and where it is."""
     lines = [_expectation(personal), *_notes(made)]
     lines += [f"the 12 leads are in {header}", *([f"the picture is {plot}"] if plot else [])]
     facts = _facts(personal) | {"record": header, "picture": plot, "notes": made.notes}
     tell(facts, "\n".join(lines), as_json=as_json)
+
+
+def _free_target(
+    given: GivenFile, name: str, place: tuple[Path, str], *, plot: Path | None, read: list[Path]
+) -> tuple[OutputTarget, str]:
+    """Return where the result goes and the digest of the recording; nothing read is written."""
+    files = recording_files(given.path)
+    digest = digest_of(files)
+    target = choose_target(place, name, digest)
+    pictures = [plot] if plot else []
+    refuse_overlap([*target.files, *pictures], [*files, *read])
+    refuse_overlap(pictures, target.files)
+    refuse_other_picture(plot, digest)
+    return target, digest
+
+
+def _calibrated(
+    own: GivenFile, given: GivenFile, lead: str, *, method: str, seed: int
+) -> tuple["PersonalModel", tuple[str, ...]]:
+    """Return the model fitted on a calibration, and what was noted of the calibration."""
+    from ecgnb.reconstruction.personal import fit_personal
+
+    known = _calibration(own, given)
+    notes = tuple(f"calibration: {note}" for note in known.notes)
+    return fit_personal(known, lead, method=method, seed=seed), notes
 
 
 def _notes(record: "Record") -> list[str]:

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 
 from ecgnb.cli.console import BAD_USAGE, DATA_PROBLEM, AsJson, fail, names_in, tell
 from ecgnb.text import for_terminal
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 run_app = typer.Typer(
     help="Run an experiment on a folder of recordings.",

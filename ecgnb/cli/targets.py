@@ -38,15 +38,19 @@ def made_of(digest: str) -> str:
 
 def recording_files(path: Path) -> list[Path]:
     """Return the files that a recording consists of: for WFDB the header and its sample files."""
+    from ecgnb.records.formats import find_reader
+    from ecgnb.records.record import RecordError
     from ecgnb.records.wfdb_files import header_path
     from ecgnb.records.wfdb_header import HeaderError, parse_header
 
+    if path.is_file() and find_reader(path):
+        return [path]
     files = [path] if path.is_file() else []
     try:
         header = header_path(path)
         text = header.read_bytes().decode("latin-1")
         lines = parse_header(text).signals
-    except (HeaderError, OSError, ValueError):
+    except (HeaderError, RecordError, OSError, ValueError):
         return files
     beside = [header.parent / name for name in dict.fromkeys(line.file for line in lines)]
     return [*dict.fromkeys([*files, header, *(file for file in beside if file.is_file())])]

@@ -154,8 +154,8 @@ def predict_test(
 
     Examples
     --------
-    >>> from ecgnb.preprocessing import prepare_record
-    >>> from ecgnb.simulate import SimulationOptions, simulate_record
+    >>> from ecgnb.signals.preparation import prepare_record
+    >>> from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
     >>> one = prepare_record(simulate_record(SimulationOptions(duration_s=20.0), seed=0).record)
     >>> predict_test(one, "lagged_ridge", inputs=(7,)).shape[:2]
     (1, 12)

@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submod_attrs={
         "catalogue": ["DATABASES"],
         "databases": ["database_of", "find_records", "load_database", "load_record"],
+        "formats.overview": ["list_formats"],
         "labels": ["CONDITIONS", "ORIGINS", "TWADB_FROM_PTBDB", "condition_slug"],
         "record": ["Record", "RecordError"],
         "recordings": ["read_recording"],

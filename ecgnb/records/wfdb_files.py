@@ -230,6 +230,11 @@ def header_path(path: Path | str) -> Path:
     '1.hea'
     """
     path = Path(path)
+    with _refused(path):
+        return _named_header(path)
+
+
+def _named_header(path: Path) -> Path:
     named = path if path.suffix == ".hea" else path.parent / f"{path.name}.hea"
     if named.exists() or named.is_symlink() or not path.suffix:
         return named

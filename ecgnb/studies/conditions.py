@@ -189,24 +189,10 @@ def run_conditions(
         condition: collect_windows([r for r in records.values() if r.condition == condition])
         for condition in CONDITIONS
     }
-    patients = {name: sorted(set(group.patients)) for name, group in groups.items()}
     options = VaeOptions(n_step=n_step)
     inputs = key_of(code, sources, vae=options, seed=seed)
-    tasks = [
-        _plan_fit(fold, groups, inputs, options=options, seed=seed)
-        for fold in _plan_folds(patients, seed=seed)
-    ]
-    by_name = {source.name: source for source in sources}
-    tasks += [
-        Task(
-            f"symptoms--{record.name}",
-            key_of(code, [by_name[record.name]], what="symptoms", seed=seed),
-            partial(_score_symptoms, by_name[record.name], seed),
-            kinds=("symptoms",),
-            labels={"record": record.name},
-        )
-        for record in choose_records(list(records.values()))
-    ]
+    tasks = _plan_fits(groups, inputs, options=options, seed=seed)
+    tasks += _plan_symptoms(sources, list(records.values()), code, seed=seed)
     how = {"jobs": jobs, "scheduler": scheduler, "progress": progress}
     with finished(tasks, out / "conditions.tasks", **how) as results:
         tables = {"groups": _count_groups(list(records.values()), groups)} | _gather(results)
@@ -225,6 +211,34 @@ def _read(sources: Sequence[Source]) -> tuple[dict[str, Record], list[str]]:
         except RecordError as error:
             refused.append(str(error))
     return records, refused
+
+
+def _plan_fits(
+    groups: dict[str, BeatWindows], inputs: str, *, options: VaeOptions, seed: int
+) -> list[Task]:
+    """Return the tasks of all fits."""
+    patients = {name: sorted(set(group.patients)) for name, group in groups.items()}
+    return [
+        _plan_fit(fold, groups, inputs, options=options, seed=seed)
+        for fold in _plan_folds(patients, seed=seed)
+    ]
+
+
+def _plan_symptoms(
+    sources: Sequence[Source], records: Sequence[Record], code: str, *, seed: int
+) -> list[Task]:
+    """Return the tasks of personal models: one record of each patient."""
+    by_name = {source.name: source for source in sources}
+    return [
+        Task(
+            f"symptoms--{record.name}",
+            key_of(code, [by_name[record.name]], what="symptoms", seed=seed),
+            partial(_score_symptoms, by_name[record.name], seed),
+            kinds=("symptoms",),
+            labels={"record": record.name},
+        )
+        for record in choose_records(records)
+    ]
 
 
 def _plan_fit(

@@ -125,7 +125,7 @@ def run_frank(
         Task(
             source.path.stem,
             key_of(code, [source]),
-            partial(_score_frank, source),
+            partial(_frank_of, source),
             about=source.name,
             labels={"record": source.name},
             digits=EXACT,
@@ -139,7 +139,7 @@ def run_frank(
     return done
 
 
-def _score_frank(source: Source) -> dict[str, pd.DataFrame]:
+def _frank_of(source: Source) -> dict[str, pd.DataFrame]:
     record = source.read()
     empty = pd.DataFrame(columns=list(FRANK_COLUMNS))
     return {"rows": empty if record.frank is None else _score_frank(record)}

@@ -35,9 +35,12 @@ def read_channels(path: Path, request: Request) -> Channels | None:
     RecordError
         If the file cannot be used, or could mean two things.
     """
+    read = find_reader(path)
+    return read(path, request) if read else None
+
+
+def find_reader(path: Path) -> Read | None:
+    """Return the function that reads a file, None if no reader recognises it."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
-    for recognise, read in _readers():
-        if recognise(path, head):
-            return read(path, request)
-    return None
+    return next((read for recognise, read in _readers() if recognise(path, head)), None)

@@ -203,35 +203,8 @@ def find_layout(path: Path, lines: Sequence[str], request: Request) -> Layout:
     separators = (told[1],) if told else tuple(each for each in SEPARATORS if each in shown)
     start = 1 if told else 0
     found = [_try(lines, separator, start, request) for separator in separators]
-    named = [each for each in found if each and each[0] > 0]
-    tried = sorted(named or [each for each in found if each], key=lambda each: (-each[0], each[1]))
-    if not tried:
-        raise refuse(
-            path, "no lines of numbers", "it is no table", "export it with a row of lead names"
-        )
-    score, faults, layout = tried[0]
-    for other_score, other_faults, other in tried[1:]:
-        same = _meaning(other) == _meaning(layout)
-        if (other_score, other_faults) == (score, faults) and faults == 0 and not same:
-            raise refuse(
-                path,
-                f"line {layout.first + 1:,} can be read with two separators",
-                "commas may separate fields or be decimal signs",
-                "export it with semicolons or tabs",
-            )
-    above = [split_line(line, layout.separator) for line in layout.head if not is_comment(line)]
-    if any(
-        tuple(fields) == layout.names
-        or _is_numeric(fields)
-        or (is_number(fields[0]) and len(fields) == layout.n_field > 1)
-        for fields in above
-    ):
-        raise refuse(
-            path,
-            f"numbers or the same names above the row of names, line {layout.first:,}",
-            "two tables seem to be joined, or the names stand in the wrong place",
-            "keep one table with its names above it",
-        )
+    layout = _likeliest(path, [each for each in found if each])
+    _check_head(path, layout)
     if layout.n_field == 1 and _may_be_numbered(lines[layout.first : layout.first + 100]):
         raise refuse(
             path,
@@ -246,6 +219,44 @@ def find_layout(path: Path, lines: Sequence[str], request: Request) -> Layout:
     if (layout.n_field, layout.separator) == (1, " "):
         return replace(layout, separator="")  # so that a stray tab is no blank to be overlooked
     return layout
+
+
+def _likeliest(path: Path, found: Sequence[tuple[int, int, Layout]]) -> Layout:
+    """Return the layout with the best score; two of one score that say different are refused."""
+    named = [each for each in found if each[0] > 0]
+    tried = sorted(named or found, key=lambda each: (-each[0], each[1]))
+    if not tried:
+        raise refuse(
+            path, "no lines of numbers", "it is no table", "export it with a row of lead names"
+        )
+    score, faults, layout = tried[0]
+    for other_score, other_faults, other in tried[1:]:
+        same = _meaning(other) == _meaning(layout)
+        if (other_score, other_faults) == (score, faults) and faults == 0 and not same:
+            raise refuse(
+                path,
+                f"line {layout.first + 1:,} can be read with two separators",
+                "commas may separate fields or be decimal signs",
+                "export it with semicolons or tabs",
+            )
+    return layout
+
+
+def _check_head(path: Path, layout: Layout) -> None:
+    """Refuse numbers, or the same names once more, above the row of names."""
+    above = [split_line(line, layout.separator) for line in layout.head if not is_comment(line)]
+    if any(
+        tuple(fields) == layout.names
+        or _is_numeric(fields)
+        or (is_number(fields[0]) and len(fields) == layout.n_field > 1)
+        for fields in above
+    ):
+        raise refuse(
+            path,
+            f"numbers or the same names above the row of names, line {layout.first:,}",
+            "two tables seem to be joined, or the names stand in the wrong place",
+            "keep one table with its names above it",
+        )
 
 
 def _may_be_numbered(lines: Sequence[str]) -> bool:

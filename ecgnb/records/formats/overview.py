@@ -68,12 +68,12 @@ OVERVIEW = {
 }
 
 
-def overview() -> pd.DataFrame:
+def list_formats() -> pd.DataFrame:
     """Return the table of formats: a row a family, a column a property.
 
     Examples
     --------
-    >>> overview().loc["WFDB", "rate"]
+    >>> list_formats().loc["WFDB", "rate"]
     'header'
     """
     return pd.DataFrame(OVERVIEW).T[list(PROPERTIES)]
