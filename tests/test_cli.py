@@ -137,8 +137,8 @@ BAD_DATA = (
     ("run conditions --data {tmp} --out {tmp}/t", "no usable record of ptbdb"),
     ("run frank --data {tmp} --out {tmp}/t.csv", "no record of ptbdb"),
     ("run describe --data {tmp} --out {tmp}", "no record of twadb or ptbdb"),
-    ("run days --data {tmp} --out {tmp}/t.csv", "no person"),
-    ("run prior --data {tmp} --out {tmp}/t.npz", "no record"),
+    ("run days --data {tmp} --out {tmp}/t.csv", "no heart"),
+    ("run prior --data {tmp} --out {tmp}/t.npz", "needs at least one person"),
     ("book --data {tmp}/absent", "no folder"),
 )
 

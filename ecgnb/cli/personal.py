@@ -148,27 +148,35 @@ def reconstruct_leads(
     from ecgnb.reconstruction.personal import reconstruct as reconstruct_record
     from ecgnb.records.wfdb_files import write_record
 
-    if (calibration is None) == (model is None):
-        raise fail("give either --calibration with --lead, or --model", BAD_USAGE)
-    place = parse_out(out)
-    check_picture(plot)
+    place = _checked_place(out, plot, calibration, model)
     personal = load_personal(model) if model else None
     lead, method = _agreed(lead, personal), _method(method)
     given = GivenFile(recording, sampling_rate, unit, names, channel)
     record = given.read((lead,))
     read = recording_files(calibration) if calibration else list(model_files(model))
     target, digest = _free_target(given, f"{record.name}_{lead}_12", place, plot=plot, read=read)
-    notes = ()
+    own = GivenFile(calibration, calibration_rate, calibration_unit, calibration_names)
+    notes = (target.note,) if target.note else ()
     if personal is None:
-        own = GivenFile(calibration, calibration_rate, calibration_unit, calibration_names)
-        personal, notes = _calibrated(own, given, lead, method=method, seed=seed)
+        personal, notes = _calibrated(own, given, lead, method=method, seed=seed, notes=notes)
     made = reconstruct_record(record, personal, name=target.name)
-    notes = (*([target.note] if target.note else []), *notes, *made.notes)
-    made = replace(made, comments=(*made.comments, made_of(digest)), notes=notes)
+    comments = (*made.comments, made_of(digest))
+    made = replace(made, comments=comments, notes=(*notes, *made.notes))
     header = write_record(made, target.folder)
     if plot is not None:
         _draw(made, personal.lead, plot, digest)
     _tell_made(made, personal, header, plot, as_json=as_json)
+
+
+def _checked_place(
+    out: str, plot: Path | None, calibration: Path | None, model: Path | None
+) -> tuple[Path, str]:
+    """Return folder and name of the result, once all that can be checked beforehand is."""
+    if (calibration is None) == (model is None):
+        raise fail("give either --calibration with --lead, or --model", BAD_USAGE)
+    place = parse_out(out)
+    check_picture(plot)
+    return place
 
 
 def _tell_made(
@@ -196,14 +204,14 @@ def _free_target(
 
 
 def _calibrated(
-    own: GivenFile, given: GivenFile, lead: str, *, method: str, seed: int
+    own: GivenFile, given: GivenFile, lead: str, *, method: str, seed: int, notes: tuple[str, ...]
 ) -> tuple["PersonalModel", tuple[str, ...]]:
-    """Return the model fitted on a calibration, and what was noted of the calibration."""
+    """Return the model fitted on a calibration, and the notes with those of the calibration."""
     from ecgnb.reconstruction.personal import fit_personal
 
     known = _calibration(own, given)
-    notes = tuple(f"calibration: {note}" for note in known.notes)
-    return fit_personal(known, lead, method=method, seed=seed), notes
+    noted = tuple(f"calibration: {note}" for note in known.notes)
+    return fit_personal(known, lead, method=method, seed=seed), (*notes, *noted)
 
 
 def _notes(record: "Record") -> list[str]:
