@@ -351,3 +351,12 @@ def test_there_are_ten_claims_and_four_verdicts():
     assert len({claim.name for claim in CLAIMS}) == 10
     found = [verdict(share) for share in (1.0, 0.3, 0.0, float("nan"))]
     assert found == ["holds", "holds in part", "does not hold", "cannot be told"]
+
+
+def test_the_version_is_told_by_the_command_and_by_the_module():
+    import ecgnb
+
+    assert run("--version").stdout == f"ecgnb {ecgnb.__version__}\n"
+    line = [sys.executable, "-m", "ecgnb", "--version"]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert done.stdout == f"ecgnb {ecgnb.__version__}\n"

@@ -109,7 +109,7 @@ PROOFS = (
     (r"make serve", proven_by("test_publish.py", "serve._make_server")),
     (r"jupyter lab book/", opens_jupyter),
     (r"ecgnb check .*", runs),
-    (r"ecgnb (fetch|fit|reconstruct|run|book) .*", runs_in("test_cli.py")),
+    (r"ecgnb (example|fetch|fit|reconstruct|run|book) .*", runs_in("test_cli.py")),
 )
 
 

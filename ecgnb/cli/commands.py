@@ -23,9 +23,21 @@ app = typer.Typer(
 app.add_typer(run_app, name="run")
 
 
+def _tell_version(asked: bool) -> None:
+    """Print the version and end."""
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"ecgnb {version('ecgnb')}")
+        raise typer.Exit
+
+
 @app.callback()
 def common(
     debug: Annotated[bool, typer.Option("--debug", help="show where an error arose")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="tell it")
+    ] = False,
 ) -> None:
     """Twelve leads from one: data, personal models, experiments and the book.
 
