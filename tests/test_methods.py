@@ -88,3 +88,34 @@ finally:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "t.csv").is_file()
+
+
+KERNEL = """
+import sys
+import numpy as np
+from ecgnb.reconstruction.methods import CLOSED_FORMS, predict_test
+from ecgnb.signals.preparation import prepare_record
+from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
+
+one = prepare_record(simulate_record(SimulationOptions(duration_s=40.0), seed=5).record)
+np.savez(sys.argv[1], **{name: predict_test(one, name, inputs=(1, 7)) for name in CLOSED_FORMS})
+"""
+
+
+def test_a_processor_does_not_choose_what_is_predicted(tmp_path):
+    """Two kernels of OpenBLAS differ in the last bits of an embedding, about 1e-15 of it.
+
+    A look-up is a continuous function of the places but where two neighbours are equally far to
+    these bits; predictions are float32, so that 1e-5 of the scaled range is a tenfold allowance.
+    """
+    found = {}
+    for kernel in ("Haswell", "Prescott"):
+        path = tmp_path / f"{kernel}.npz"
+        environment = os.environ | {"OPENBLAS_CORETYPE": kernel}
+        command = [sys.executable, "-W", "ignore", "-c", KERNEL, str(path)]
+        subprocess.run(command, env=environment, check=True)
+        with np.load(path) as arrays:
+            found[kernel] = dict(arrays)
+    one, other = found.values()
+    for name, predictions in one.items():
+        np.testing.assert_allclose(predictions, other[name], atol=1e-5, err_msg=name)
