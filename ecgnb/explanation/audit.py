@@ -37,7 +37,7 @@ def _randomisation_test(
 ) -> dict[str, float]:
     """Return the rank correlation with the original mean map after each layer is randomised.
 
-    `how` goes to `attribution.explain`.
+    `how` goes to `attribution.attribute`.
     """
     original = attribute(model, windows, target, **how).mean(axis=0)
     return {
@@ -335,7 +335,7 @@ def rank_tests(audit: pd.DataFrame, lead: str) -> pd.DataFrame:
     Parameters
     ----------
     audit
-        Rows of `audit.audit_vae`, several fits together.
+        Rows of `audit._audit_vae`, several fits together.
     lead
         `near` or `aVL`.
     """

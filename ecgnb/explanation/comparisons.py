@@ -148,9 +148,9 @@ def survive(
     shares
         Rows of `shares.share_rows` with condition, patient, target and attribution.
     audit
-        Rows of `audit.audit_vae` for healthy people.
+        Rows of `audit._audit_vae` for healthy people.
     differences
-        From `shares.compare_with_healthy`.
+        From `comparisons.compare_with_healthy`.
     equal
         The same at equal numbers of patients.
     """
@@ -283,7 +283,7 @@ def count_survivors(runs: dict[str, pd.DataFrame]) -> pd.DataFrame:
     Parameters
     ----------
     runs
-        Tables of `shares.compare_with_healthy` or `compare_matched` by name.
+        Tables of `comparisons.compare_with_healthy` or `compare_matched` by name.
     """
     rows = {}
     for run, table in runs.items():

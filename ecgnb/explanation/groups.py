@@ -177,9 +177,9 @@ def relevance_maps(
     beats
         Windows of one person `(beat, lead, time)`, mV.
     target
-        One of `attribution.TARGETS`, or a function of the VAE and scaled windows.
+        One of `shares.TARGETS`, or a function of the VAE and scaled windows.
     attribution
-        One of `attribution.ATTRIBUTIONS`; integrated gradients start at the mean beat of the
+        One of `shares.ATTRIBUTIONS`; integrated gradients start at the mean beat of the
         training windows.
     """
     beats = beats.windows if isinstance(beats, BeatWindows) else beats

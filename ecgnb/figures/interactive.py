@@ -34,7 +34,7 @@ def show_score_map(cases: WorstCases) -> None:
     Parameters
     ----------
     cases
-        From `experiments.find_worst_cases`.
+        From `methods.find_worst_cases`.
     """
     tables = {
         "r": scores.pair_matrix(cases.scores, "r"),
@@ -77,7 +77,7 @@ def show_relevance(groups: Mapping[str, pd.DataFrame], *, lead: str = "V2") -> N
     ----------
     groups
         For each name of a group, rows of `lead` and `time_s` (0 is the R peak) with `beat_mv` and
-        a column per method, as `condition_folds.explain_group` gives them.
+        a column per method, as `groups.explain_group` gives them.
     lead
         The lead that is drawn first.
     """

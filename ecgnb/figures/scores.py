@@ -20,7 +20,7 @@ def plot_lead_scores(axes: Axes, table: pd.DataFrame, methods: Sequence[str]) ->
     axes
         To draw on; logarithmic.
     table
-        From `evidence.summarise_scores` by lead, of one condition.
+        From `group_scores.summarise_scores` by lead, of one condition.
     methods
         Which ones, at most three.
     """

@@ -81,7 +81,7 @@ def fit_personal(
     lead
         The lead that will be given.
     method
-        A key of `experiments.METHODS`.
+        A key of `methods.METHODS`.
     seed
         Of the network's fit.
 

@@ -274,7 +274,7 @@ def prepare_record(record: Record, options: PreprocessingOptions | None = None) 
     Parameters
     ----------
     record
-        A record as `records.read_record` returns it, mV.
+        A record as `wfdb_files.read_record` returns it, mV.
     options
         Defaults to `PreprocessingOptions()`.
 

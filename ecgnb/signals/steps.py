@@ -33,12 +33,12 @@ class Step:
 def follow_steps(record: Record, options: PreprocessingOptions | None = None) -> list[Step]:
     """Return the training part of a record as recorded, filtered, resampled and scaled.
 
-    These are the steps of `preprocessing.prepare_record`, whose result the last one is.
+    These are the steps of `preparation.prepare_record`, whose result the last one is.
 
     Parameters
     ----------
     record
-        As `records.read_record` returns it, mV.
+        As `wfdb_files.read_record` returns it, mV.
     options
         Defaults to `PreprocessingOptions()`; windows scaled one by one are not followed.
     """

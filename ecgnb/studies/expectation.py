@@ -64,7 +64,7 @@ def run_expectation(
     out
         The table, `.csv` or `.csv.gz`; a task is one record with one method.
     methods
-        Keys of `experiments.METHODS`.
+        Keys of `methods.METHODS`.
     records
         Names of records; all by default.
     lead

@@ -91,7 +91,7 @@ def key_of(code: str, sources: Iterable[Source], **options: object) -> str:
     Parameters
     ----------
     code
-        From `tasks.code_digest`.
+        From `files.code_digest`.
     sources
         The recordings that go in.
     options

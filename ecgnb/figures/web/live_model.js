@@ -1,5 +1,5 @@
-/* The model of the live page: nearest neighbours in lag space, as in ecgnb/neighbours.py, the
-   average beat of ecgnb/templates.py, and the scores. Signals are Float64Array per lead, mV. */
+/* The model of the live page: nearest neighbours in lag space, as in ecgnb/reconstruction/neighbours.py, the
+   average beat of ecgnb/reconstruction/average_beat.py, and the scores. Signals are Float64Array per lead, mV. */
 "use strict";
 window.ecgLive = (() => {
   const LEAF = 16; // moments in a leaf of the k-d tree
