@@ -5,10 +5,12 @@ import itertools
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from ecgnb.book.chapter import ROOT
-from ecgnb.figures import ecg, style
+from ecgnb.figures import ecg, recordings, style
 from ecgnb.leads import LEADS
 from ecgnb.records.labels import CONDITIONS
 
@@ -174,3 +176,11 @@ def test_the_axes_name_seconds_and_millivolts():
     assert axes.get_xlabel() == "time / s (25 mm/s)"
     assert axes.get_ylabel() == "voltage / mV (10 mm/mV)"
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "1", "2"] * 4
+
+
+def test_the_name_of_a_condition_has_its_own_colour_in_every_figure():
+    conditions = list(style.PALETTE)[:3]
+    table = pd.DataFrame({"condition": np.repeat(conditions, 4), "rr_ms": np.arange(12.0)})
+    axes = recordings.plot_by_condition(Figure().subplots(), {"one": table}, "rr_ms")
+    colours = {label.get_text(): label.get_color() for label in axes.get_yticklabels()}
+    assert colours == {condition: style.PALETTE[condition] for condition in conditions}

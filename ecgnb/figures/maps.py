@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from ecgnb.explanation.shares import AXES, LAYERS
 from ecgnb.figures.scores import plot_matrix
-from ecgnb.figures.style import COLOURS, TRUTH
+from ecgnb.figures.style import COLOURS, TRUTH, colour_conditions
 from ecgnb.leads import LEADS
 
 _SHOWN = ("II", "V2", "V5")
@@ -148,6 +148,7 @@ def plot_shares_by_condition(
         vmin=limits[0],
         vmax=limits[1],
     )
+    colour_conditions(axes)
     axes.set(xlabel="", ylabel="")
     axes.tick_params(axis="x", labelrotation=0)
     return axes

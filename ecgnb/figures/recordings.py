@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ecgnb.figures.maps import plot_map
-from ecgnb.figures.style import COLOURS
+from ecgnb.figures.style import COLOURS, colour_conditions
 from ecgnb.leads import LEADS, lead_index
 from ecgnb.records.labels import CONDITIONS
 from ecgnb.signals.description import BAND_EDGES_HZ
@@ -165,6 +165,7 @@ def plot_by_condition(axes: Axes, groups: Mapping[str, pd.DataFrame], column: st
         axes.plot(ranges[0.5], places, "o", color=colour, markersize=4, label=name)
     axes.set_yticks(range(len(conditions)), conditions)
     axes.invert_yaxis()
+    colour_conditions(axes)
     return axes
 
 

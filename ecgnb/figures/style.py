@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import seaborn as sns
+from matplotlib.axes import Axes
 
 from ecgnb.records.labels import CONDITIONS
 
@@ -31,3 +32,11 @@ def use_style() -> None:
             "svg.hashsalt": "ecgnb",
         }
     )
+
+
+def colour_conditions(axes: Axes) -> None:
+    """Give each name of a condition on the y axis the colour that it keeps in the whole book."""
+    for label in axes.get_yticklabels():
+        for condition, colour in PALETTE.items():
+            if label.get_text().startswith(condition):
+                label.set(color=colour, fontweight="bold")
