@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,13 @@ def test_a_person_is_predicted_without_their_own_training_part(prepared):
     columns = ["input_lead", "output_lead", "mse", "r"]
     assert before[0][columns].equals(after[0][columns])
     assert not before[1]["mse"].equals(after[1]["mse"])
+
+
+def test_records_of_one_heart_are_never_on_both_sides(prepared):
+    labels = [replace(one.record, heart=heart) for one, heart in zip(prepared, "aab", strict=True)]
+    shown = [replace(one, record=label) for one, label in zip(prepared, labels, strict=True)]
+    people = population.Population.of(shown)
+    assert [people.others(number) for number in range(3)] == [[2], [2], [0, 1]]
 
 
 def test_the_line_of_others_is_least_squares_on_all_their_samples(prepared):

@@ -53,7 +53,7 @@ def _predict_left_out(prepared: Prepared, others: list[PairOfParts]) -> np.ndarr
 
 @dataclass(frozen=True)
 class Population:
-    """Records ready for a model, whom each shows, and their moments by method."""
+    """Records ready for a model, whose heart each shows, and their moments by method."""
 
     records: Sequence[Prepared]
     people: Sequence[object]
@@ -61,11 +61,8 @@ class Population:
 
     @classmethod
     def of(cls, records: Sequence[Prepared]) -> "Population":
-        """Return the population of some records; one without a patient is a person by itself."""
-        people = [
-            (one.record.database, one.record.patient) if one.record.patient else number
-            for number, one in enumerate(records)
-        ]
+        """Return the population of some records; one of which no heart is known stands alone."""
+        people = [one.record.heart or number for number, one in enumerate(records)]
         moments = {
             method: [_part_moments(one, reach_s) for one in records]
             for method, reach_s in POPULATION_REACHES_S.items()
@@ -89,8 +86,9 @@ class Population:
 def _score_left_out(population: Population, index: int) -> pd.DataFrame:
     """Return the scores of one record by models of all records of other people.
 
-    Records of one person, as far as known, are never on both sides. All are scaled by their own
-    training part, so that only shape is carried over.
+    Records of one heart, as far as known, are never on both sides: neither those of one person
+    nor synthetic ones of one source. All are scaled by their own training part, so that only shape
+    is carried over.
     """
     one, known = population.records[index], population.others(index)
     beat = predict_test(one, "average_beat")
