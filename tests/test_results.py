@@ -122,7 +122,7 @@ def test_the_present_code_gives_the_recorded_closed_forms(table):
 README_ROWS = {
     "least squares with intercept": "least_squares",
     "lagged ridge, ±100 ms": "lagged_ridge",
-    "lagged ridge fitted on *other* people": "population_ridge",
+    "lagged ridge fitted on *other* hearts": "population_ridge",
     "average beat pasted at the R peaks": "average_beat",
     "average beat + residual ridge": "average_beat_ridge",
     "nearest neighbours in lag space": "neighbours",
