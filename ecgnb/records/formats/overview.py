@@ -4,14 +4,14 @@ import pandas as pd
 
 PROPERTIES = ("rate", "unit", "names", "gaps", "duplicates", "encoding")
 
-_NAMES = "one table of names; `--leads`, `--channel`"
+_NAMES = "one table of names; --leads, --channel"
 
 _TWICE = "a wanted lead twice is refused"
 
 OVERVIEW = {
     "table (CSV, TSV, text)": {
         "rate": "time column, else head, else asked for; a contradiction is refused",
-        "unit": "name, row of units, head or gain, else `--unit`; none: mV if plausible",
+        "unit": "name, row of units, head or gain, else --unit; none: mV if plausible",
         "names": _NAMES,
         "gaps": "of times and counts, blank lines and marks: missing, noted",
         "duplicates": f"{_TWICE}; so are repeated or backward times",
@@ -20,7 +20,7 @@ OVERVIEW = {
     "Apple Health": {
         "rate": "head, in any language",
         "unit": "head",
-        "names": "head, lead I; `--channel` where held elsewhere",
+        "names": "head, lead I; --channel where held elsewhere",
         "gaps": "marks are missing; other text is refused",
         "duplicates": "one lead a file",
         "encoding": "as of tables; decimal point or comma",
@@ -28,7 +28,7 @@ OVERVIEW = {
     "Polar Sensor Logger": {
         "rate": "stamps",
         "unit": "column name",
-        "names": "lead I; `--channel` where worn elsewhere",
+        "names": "lead I; --channel where worn elsewhere",
         "gaps": "lost packets are missing, noted",
         "duplicates": "as of tables",
         "encoding": "as of tables",
@@ -37,13 +37,13 @@ OVERVIEW = {
         "rate": "file",
         "unit": "file (resolution or unit)",
         "names": "file, else lead I",
-        "gaps": "`null` is missing",
+        "gaps": "null is missing",
         "duplicates": "several recordings in one file are refused",
         "encoding": "JSON; Withings also CSV",
     },
     "EDF, BDF": {
         "rate": "file; leads of several rates are refused",
-        "unit": "file, else `--unit`",
+        "unit": "file, else --unit",
         "names": _NAMES,
         "gaps": "EDF+D with gaps is refused",
         "duplicates": _TWICE,
