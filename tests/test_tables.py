@@ -626,3 +626,21 @@ def test_a_large_table_is_read_in_seconds_and_little_memory(tmp_path):
     print(f"1.2 million numbers: {seconds:.2f} s of the processor, {peak / 1e6:.0f} MB")
     assert seconds < 4
     assert peak < 200e6
+
+
+@pytest.mark.parametrize("gaps", [{3: 1, 4: 1}, {3: 1, 5: 1}, {3: 1, 4: 2}, {2: 1, 8: 1}])
+def test_lost_samples_in_a_short_table_are_not_taken_for_a_slower_clock(gaps, tmp_path):
+    """Every 10 ms with two samples lost is no even clock of 83 Hz that was rounded."""
+    sample, lines = 0, ["time [s],I (mV)"]
+    for row in range(12):
+        sample += gaps.get(row, 0)
+        lines.append(f"{sample / 100:.6f},{0.1 * row:.3f}")
+        sample += 1
+    path = tmp_path / "short.csv"
+    path.write_text("\n".join(lines) + "\n")
+    try:
+        record = read_recording(path, leads=("I",))
+    except RecordError:
+        return
+    assert record.sampling_rate == 100
+    assert np.isnan(record.signals).sum() == sum(gaps.values())

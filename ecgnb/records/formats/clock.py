@@ -240,6 +240,10 @@ def _coarse(path: Path, times: np.ndarray, grain: float) -> tuple[float, np.ndar
     early = times[starts] - times[first] - (starts - first) * step
     if np.ptp(early[1:]) > 1.05 * max(grain, step) + 0.5 * step:
         raise _irregular(path, "stamps that repeat or jump")
+    # Stamps as coarse as the samples that never repeat: an even clock, rounded, or lost samples.
+    leaps = np.flatnonzero(np.diff(times) > 1.5 * grain)
+    if grain > 0.75 * step and not repeats.size and (leaps.size < 4 or not _regular(leaps)):
+        raise _irregular(path, "stamps that may be rounded, or samples that are lost")
     if np.diff(starts).max() > max(grain, step) / step + 1.01:
         raise _irregular(path, "stamps that repeat")
     return step, np.ones(times.size - 1, np.int64), 1.5 / float(last - first)
