@@ -14,6 +14,8 @@ from ecgnb.simulation.cohort import write_cohort
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 from ecgnb.studies import conditions, symptoms
 
+plan_folds = conditions._plan_folds  # as it is before a fixture makes the plan short
+
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
@@ -32,10 +34,10 @@ def few_folds():
         return [fold for fold in folds if fold.number == 0 and fold.scaling == "lead"]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conditions, "plan_folds", plan)
+        patch.setattr(conditions, "_plan_folds", plan)
         patch.setattr(groups, "_N_SEEN", 40)
         patch.setattr(conditions, "_N_CASE", 4)
-        patch.setattr(conditions, "_N_EXPLAINED", 3)
+        patch.setattr(groups, "_N_EXPLAINED", 3)
         patch.setattr(conditions, "_N_AUDITED", 4)
         yield
 
@@ -79,7 +81,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_tables(cohort, finish
     fitted = []
     real = conditions._fold_tables
     monkeypatch.setattr(
-        conditions, "fold_tables", lambda fold, *rest: fitted.append(fold) or real(fold, *rest)
+        conditions, "_fold_tables", lambda fold, *rest: fitted.append(fold) or real(fold, *rest)
     )
     again = conditions.run_conditions(cohort, out, n_step=4, progress=False)
     assert [fold.condition for fold in fitted] == ["hypertrophy"]
@@ -93,7 +95,7 @@ def test_a_fit_that_fails_is_told_and_the_others_finish(cohort, finished, tmp_pa
             raise ValueError("deliberately broken")
         return {kind: finished[1][kind].head(1) for kind in conditions.KINDS}
 
-    monkeypatch.setattr(conditions, "fold_tables", broken)
+    monkeypatch.setattr(conditions, "_fold_tables", broken)
     done = conditions.run_conditions(cohort, tmp_path, n_step=2, progress=False)
     assert done.failed == ("hypertrophy--all--lead--0: ValueError: deliberately broken",)
     assert set(done.tables["fits"]["trained_on"]) == {"healthy control"}
@@ -107,7 +109,7 @@ def test_every_condition_is_listed_with_its_number_of_patients(finished):
 
 
 def test_a_vae_never_explains_or_scores_a_patient_it_has_seen(cohort):
-    folds = conditions._plan_folds({"healthy control": list("abcdefghijk")})
+    folds = plan_folds({"healthy control": list("abcdefghijk")})
     for fold in folds:
         assert not set(fold.test) & {*fold.train, *fold.validation}
         assert not set(fold.train) & set(fold.validation)
@@ -116,12 +118,12 @@ def test_a_vae_never_explains_or_scores_a_patient_it_has_seen(cohort):
 
 
 def test_a_condition_with_two_patients_is_not_fitted():
-    assert conditions._plan_folds({"myocarditis": ["a", "b"]}) == []
+    assert plan_folds({"myocarditis": ["a", "b"]}) == []
 
 
 def test_healthy_people_are_also_drawn_to_the_number_of_each_other_condition():
     patients = {"healthy control": list("abcdefghijk"), "hypertrophy": list("xyz")}
-    drawn = [fold for fold in conditions._plan_folds(patients) if "drawn" in fold.draw]
+    drawn = [fold for fold in plan_folds(patients) if "drawn" in fold.draw]
     assert {len({*f.train, *f.validation, *f.test}) for f in drawn} == {3}
 
 

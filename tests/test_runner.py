@@ -58,7 +58,7 @@ def scores_of(data, out, *, methods="mean,average_beat"):
 def one_member(monkeypatch):
     from ecgnb.studies import multiverse
 
-    monkeypatch.setattr(multiverse, "family", lambda: [multiverse.Member("line")])
+    monkeypatch.setattr(multiverse, "_family", lambda: [multiverse.Member("line")])
 
 
 @pytest.mark.parametrize("study", [RECONSTRUCTION, MULTIVERSE, ("population",), ("ceiling",)])

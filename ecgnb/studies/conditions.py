@@ -34,6 +34,7 @@ KINDS = ("fits", "terms", "scores", "shares", "audit", "maps")
 AUDIT = ["test", "target", "attribution", "number"]
 
 _N_CASE = 60  # of a pointing test
+_N_AUDITED = 24  # beats of an audit
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def _fold_tables(
     ]
     shares, maps = explain_group(fitted, test)
     audit = (
-        audit_maps(fitted, test, n_case=_N_CASE, seed=seed)
+        audit_maps(fitted, test, n_beat=_N_AUDITED, n_case=_N_CASE, seed=seed)
         if fold.draw == "all"
         else pd.DataFrame(columns=AUDIT)
     )
