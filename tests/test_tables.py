@@ -644,3 +644,13 @@ def test_lost_samples_in_a_short_table_are_not_taken_for_a_slower_clock(gaps, tm
         return
     assert record.sampling_rate == 100
     assert np.isnan(record.signals).sum() == sum(gaps.values())
+
+
+def test_a_stray_text_after_the_last_separator_does_not_shift_the_leads(tmp_path):
+    """Rows that end with a separator and count their samples are no rows with names."""
+    rows = [f"{at};{0.1 * at:.3f};{-0.2 * at:.3f};{at % 5};" for at in range(1, 13)]
+    rows[4] += "abc"
+    path = tmp_path / "stray.csv"
+    path.write_text("\n".join(["sample #;I (mV);V2 (mV);Marker", *rows]) + "\n")
+    with pytest.raises(RecordError, match="line"):
+        read_recording(path, leads=("I", "V2"), sampling_rate=100)

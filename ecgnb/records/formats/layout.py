@@ -431,7 +431,8 @@ def _aligned(layout: Layout, rows: Sequence[Sequence[str]], quoted: bool) -> Lay
         counted = _counts([fields[0] for fields in full])
         if ended and not counted:
             return replace(layout, n_field=n_row, spare=(n_row - 1,))
-        if counted and not ended and (quoted or layout.separator != ","):
+        filled = sum(bool(fields[-1]) for fields in full) > len(full) / 2  # else it only ends rows
+        if counted and filled and (quoted or layout.separator != ","):
             return replace(layout, n_field=n_row, shift=1)
     return replace(layout, spare=spare)
 
