@@ -6,7 +6,6 @@ filtered 0.5-40 Hz, at 250 Hz.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -15,7 +14,8 @@ import numpy as np
 from ecgnb.leads import LEADS
 from ecgnb.reconstruction.another_day import fit_another_day
 from ecgnb.reconstruction.average_beat import BeatModel
-from ecgnb.reconstruction.neighbours import NeighbourModel, fit_neighbours
+from ecgnb.reconstruction.methods import LeadModels
+from ecgnb.reconstruction.neighbours import fit_neighbours
 from ecgnb.reconstruction.pace import BEFORE_R, beat_at
 from ecgnb.reconstruction.prior import DAY_RATE_HZ
 from ecgnb.signals.beats import find_peaks
@@ -31,30 +31,19 @@ class MethodError(Exception):
         self.method = method
 
 
-@dataclass(frozen=True)
-class _Each:
-    """One model per input lead behind the protocol."""
-
-    models: tuple[NeighbourModel | BeatModel, ...]
-
-    def predict(self, signals: np.ndarray) -> np.ndarray:
-        """Return `(input, lead, time)`."""
-        return np.stack([m.predict(one) for m, one in zip(self.models, signals, strict=True)])
-
-
 def _fit_neighbours(
     calibrations: Sequence[np.ndarray], inputs: Sequence[int], *, seed: int = 0
-) -> _Each:
+) -> LeadModels:
     joined = np.concatenate(calibrations, axis=1)
     seams = tuple(np.cumsum([one.shape[-1] for one in calibrations])[:-1])
-    return _Each(
+    return LeadModels(
         tuple(fit_neighbours(joined[i], joined, DAY_RATE_HZ, seams=seams) for i in inputs)
     )
 
 
 def _fit_average_beat(
     calibrations: Sequence[np.ndarray], inputs: Sequence[int], *, seed: int = 0
-) -> _Each:
+) -> LeadModels:
     """Return the mean of the calibrations' median beats, pasted."""
     models = []
     for lead in inputs:
@@ -62,7 +51,7 @@ def _fit_average_beat(
         if any(beat is None for beat in beats):
             raise ValueError(f"no whole beat in {LEADS[lead]} of a calibration")
         models.append(BeatModel(np.mean(beats, axis=0), BEFORE_R, DAY_RATE_HZ, lead))
-    return _Each(tuple(models))
+    return LeadModels(tuple(models))
 
 
 DAY_METHODS: dict[str, DayFit] = {
@@ -75,7 +64,7 @@ NEEDS_PRIOR = ("another_day",)
 
 
 def load_method(text: str) -> tuple[str, DayFit]:
-    """Return name and fit of a method: one of `METHODS`, or `module:function` of anybody's.
+    """Return name and fit of a method: one of `DAY_METHODS`, or `module:function` of anybody's.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """The second-day study: calibrate on one recording of a person, test on another whole one.
 
-Any method enters by `ecgnb.protocol`. What a method learns from other people never holds the heart
+Any method enters by `day_methods`. What a method learns from other people never holds the heart
 that is tested.
 """
 
@@ -230,7 +230,7 @@ def run_days(
     out
         The table, `.csv` or `.csv.gz`.
     methods
-        Name and fit of each; all of `METHODS` by default.
+        Name and fit of each; all of `DAY_METHODS` by default.
     plan
         One of `PLANS`.
     first_s
