@@ -15,10 +15,10 @@ import pandas as pd
 from ecgnb.records.databases import data_folder
 from ecgnb.studies.ceiling import hard_records, run_ceiling
 from ecgnb.studies.expectation import run_expectation
+from ecgnb.studies.heads import run_heads
 from ecgnb.studies.inventory import run_frank, run_placement
 from ecgnb.studies.multiverse import run_multiverse
 from ecgnb.studies.population import run_population
-from ecgnb.studies.reconstruction import run_heads
 
 ROOT = Path(__file__).parents[1]
 RESULTS, WORK = ROOT / "results", ROOT / "artifacts" / "recorded"
@@ -36,7 +36,7 @@ def record_placement(folder: Path, out: Path) -> None:
     """Write the rates, and the covariance where the package looks for it."""
     run_placement(folder, out)
     covariance = out.with_name("placement_covariance.csv")
-    shutil.copy(covariance, ROOT / "ecgnb" / "tables" / "lead_covariance.csv")
+    shutil.copy(covariance, ROOT / "ecgnb" / "data" / "lead_covariance.csv")
 
 
 TABLES = {
@@ -48,7 +48,7 @@ TABLES = {
     "expectation.csv": run_expectation,
     "placement.csv": record_placement,
 }
-BESIDE = {"heads.csv.gz": ("heads_cost.csv.gz", "heads_manifest.json")}
+BESIDE = {"heads.csv.gz": ("heads_cost.csv.gz", "heads_curves.csv.gz", "heads_manifest.json")}
 
 
 def main(table: str) -> None:

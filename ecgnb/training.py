@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 Batch = tuple[Tensor, ...]
 
+PATIENCE, LEAST_GAIN, LEAST_RATE = 4, 0.01, 1 / 16
+
 
 @dataclass(frozen=True)
 class FitOptions:
@@ -18,6 +20,10 @@ class FitOptions:
 
     The learning rate rises for a fifth of the steps and falls to zero (one cycle, Smith 2018).
     Every `check_every` steps the validation error is taken and each member's best state kept.
+
+    With `to_plateau` the rate stays until the validation error does: it is halved when
+    `PATIENCE` checks in a row brought no error `LEAST_GAIN` below the least one (the mean over
+    members), and a fit ends when it would fall below `LEAST_RATE` of its start, or after `n_step`.
     """
 
     n_step: int = 300
@@ -26,6 +32,7 @@ class FitOptions:
     clip: float = 1.0
     check_every: int = 50
     seed: int = 0
+    to_plateau: bool = False
 
     def __post_init__(self) -> None:
         if self.n_step < 1 or self.check_every < 1:
@@ -80,9 +87,7 @@ def fit(
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, options.learning_rate, total_steps=max(options.n_step, 10) + 1, pct_start=0.2
-    )
+    schedule = _Schedule(optimiser, options)
     keeper, history, started = _BestState(model), History(), time.process_time()
     for step in range(1, options.n_step + 1):
         terms = _step(model, loss, draw(generator), optimiser, options)
@@ -96,9 +101,41 @@ def fit(
             history.cpu_s_at.append(time.process_time() - started)
             history.terms.append({name: float(term.detach()) for name, term in terms.items()})
             history.validation.append(error.tolist())
+            if schedule.is_over(float(error.mean())):
+                break
     keeper.restore()
     history.best_step, history.cpu_s = keeper.best_step, time.process_time() - started
     return history
+
+
+class _Schedule:
+    """The learning rate of a fit: one cycle, or as it stands until the validation error does."""
+
+    def __init__(self, optimiser: torch.optim.Optimizer, options: FitOptions) -> None:
+        self.optimiser, self.options = optimiser, options
+        rates = torch.optim.lr_scheduler
+        if options.to_plateau:
+            self.rates = rates.ReduceLROnPlateau(
+                optimiser, factor=0.5, patience=PATIENCE - 1, threshold=LEAST_GAIN
+            )
+        else:
+            n_step = max(options.n_step, 10) + 1
+            self.rates = rates.OneCycleLR(
+                optimiser, options.learning_rate, total_steps=n_step, pct_start=0.2
+            )
+
+    def step(self) -> None:
+        """Go on after a step of the optimiser."""
+        if not self.options.to_plateau:
+            self.rates.step()
+
+    def is_over(self, error: float) -> bool:
+        """Return whether the fit ends, after a check that found a mean validation error."""
+        if not self.options.to_plateau:
+            return False
+        self.rates.step(error)
+        least = LEAST_RATE * self.options.learning_rate
+        return self.optimiser.param_groups[0]["lr"] < least
 
 
 def _step(

@@ -26,7 +26,7 @@ FLOORS = (
 )
 FLOOR = {package: number for number, floor in enumerate(FLOORS) for package in floor}
 ENTRIES = {"", "__main__"}  # the face of the whole and `python -m ecgnb`: they open every door
-MOST_MODULES, MOST_FORMATS, MOST_LINES, LONGEST_FUNCTION, DEEPEST = 84, 14, 450, 40, 12
+MOST_MODULES, MOST_FORMATS, MOST_LINES, LONGEST_FUNCTION, DEEPEST = 85, 14, 450, 40, 12
 MOST_IMPORTS = 3
 
 

@@ -137,20 +137,22 @@ def population(data: Data, out: Out, jobs: Jobs = 1, as_json: AsJson = False) ->
 def heads(
     data: Data,
     out: Out,
-    records: Annotated[str, typer.Option(help="names with commas; by default the twelve")] = "",
-    seeds: Annotated[int, typer.Option(min=1, help="seeds of each fit")] = 5,
+    records: Annotated[str, typer.Option(help="names with commas; by default ten hearts")] = "",
+    seeds: Annotated[int, typer.Option(min=1, help="seeds of each fit in the middle")] = 3,
     jobs: Jobs = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Compare the paper's three heads on records of each origin. It resumes when interrupted.
+    """Compare the paper's heads, each trained to its plateau, by size and window. It resumes.
 
     Example: ecgnb run heads --data mirror --out heads.csv.gz --jobs 2
     """
-    from ecgnb.studies.reconstruction import HEAD_RECORDS, run_heads
+    from ecgnb.studies.heads import HEAD_RECORDS, run_heads
 
     names = names_in(records) or HEAD_RECORDS
     done = run_heads(data, out, records=names, n_seed=seeds, jobs=jobs)
-    _report(out, {"methods": done.by_method()}, done.failed, as_json=as_json)
+    keys = ["n_weight", "n_time", "method"]
+    means = done.table.groupby(keys, as_index=False, sort=False)[["mse", "r"]].mean()
+    _report(out, {"cells": means}, done.failed, as_json=as_json, digits=3)
 
 
 @run_app.command()

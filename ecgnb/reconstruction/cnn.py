@@ -37,7 +37,10 @@ _N_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class CnnOptions:
-    """Head, size and fit of the networks; the width of the dense layers matches `n_weight`."""
+    """Head, size and fit of the networks; the width of the dense layers matches `n_weight`.
+
+    With `to_plateau` (see `training.FitOptions`) `n_step` is the most steps that are taken.
+    """
 
     head: str = "1d"
     n_weight: int = 200_000
@@ -46,6 +49,7 @@ class CnnOptions:
     hop: int = 4
     learning_rate: float = 1e-2
     n_time: int = N_TIME
+    to_plateau: bool = False
 
     def __post_init__(self) -> None:
         if self.n_time < 64 or self.n_time % _STRIDE**2:
@@ -222,9 +226,15 @@ def fit_cnn(
         draw_windows((train,), options.batch_size),
         lambda model, windows: {"reconstruction": errors(model, windows).sum()},
         validate=lambda model: errors(model, check),
-        options=FitOptions(options.n_step, options.learning_rate, check_every=25, seed=seed),
+        options=_fit_options(options, seed),
     )
     return model.cpu()
+
+
+def _fit_options(options: CnnOptions, seed: int) -> FitOptions:
+    check_every = 50 if options.to_plateau else 25
+    how = {"check_every": check_every, "seed": seed, "to_plateau": options.to_plateau}
+    return FitOptions(options.n_step, options.learning_rate, **how)
 
 
 def _cut(prepared: Prepared, options: CnnOptions) -> tuple[np.ndarray, np.ndarray]:

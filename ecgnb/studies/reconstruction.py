@@ -21,15 +21,6 @@ MEAN_COLUMNS = ("record", "origin", "method", "seed", "r", "r_lowest", "mse", "c
 
 METHOD_COLUMNS = ("method", "n_record", "r_mean", "r_low", "r_high", "r_lowest", "mse_mean")
 
-HEAD_METHODS = ("cnn_1d", "cnn_2d", "cnn_2d_separable")
-
-# Chosen before anything was fitted: four of each origin.
-HEAD_RECORDS = (
-    "twa06", "twa28", "twa52", "twa78", "twa11", "twa38", "twa48", "twa66", "twa12", "twa24",
-    "twa44", "twa58",
-)  # fmt: skip
-
-
 Given = tuple[Prepared, np.ndarray]
 
 
@@ -105,20 +96,6 @@ def run_reconstruction(
         summary = _write_tables(out, results)
         _write_manifest(out, summary, results, sources=sources, options=options)
     return summary
-
-
-def run_heads(
-    folder: Path | str,
-    out: Path | str,
-    *,
-    records: Sequence[str] = HEAD_RECORDS,
-    n_seed: int = 5,
-    jobs: int = 1,
-) -> RunSummary:
-    """Return and write what `run_reconstruction` gives for the paper's three heads and seeds."""
-    return run_reconstruction(
-        folder, out, methods=HEAD_METHODS, records=records, seeds=range(n_seed), jobs=jobs
-    )
 
 
 def _known_methods(methods: Sequence[str]) -> tuple[str, ...]:

@@ -1,0 +1,182 @@
+"""The paper's heads, each trained to its own plateau, at three sizes and three window lengths.
+
+A head that is stopped while it still improves is compared with how fast it learns, not with what
+it can do. So every fit goes on until the validation error of its record stays (the rule is that
+of `training.FitOptions`), and the question is asked in five cells: three numbers of weights with
+windows of about 1 s, and three window lengths with the middle number of weights.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ecgnb.files import code_digest, file_beside, write_manifest, write_table
+from ecgnb.leads import LEADS, lead_index
+from ecgnb.reconstruction.cnn import StackedCnn
+from ecgnb.reconstruction.methods import METHODS
+from ecgnb.reconstruction.scores import score_pairs
+from ecgnb.signals.preparation import Prepared, PreprocessingOptions
+from ecgnb.signals.prepared_files import prepare_file
+from ecgnb.studies.plan import Source, Task, key_of, list_sources
+from ecgnb.studies.runner import Outcome, finished, store_of
+
+HEAD_METHODS = ("cnn_1d", "cnn_2d", "cnn_2d_separable")
+
+HEAD_INPUTS = ("I", "II", "V2")
+
+# One record a heart: 2 simulated, 4 of ptbdb, 4 of INCART; named before anything was fitted.
+HEAD_RECORDS = (
+    "twa06", "twa28", "twa11", "twa18", "twa38", "twa66", "twa12", "twa16", "twa24", "twa44",
+)  # fmt: skip
+
+MOST_STEPS = 12_000
+
+
+@dataclass(frozen=True)
+class HeadCell:
+    """Number of weights of each network and samples a window, 250 Hz."""
+
+    n_weight: int = 200_000
+    n_time: int = 256
+
+
+MIDDLE = HeadCell()
+
+HEAD_CELLS = (
+    MIDDLE,
+    HeadCell(n_time=128),
+    HeadCell(n_time=512),
+    HeadCell(n_weight=100_000),
+    HeadCell(n_weight=400_000),
+)
+
+
+def run_heads(
+    folder: Path | str,
+    out: Path | str,
+    *,
+    records: Sequence[str] = HEAD_RECORDS,
+    cells: Sequence[HeadCell] = HEAD_CELLS,
+    n_seed: int = 3,
+    jobs: int = 1,
+    most_steps: int = MOST_STEPS,
+    progress: bool = True,
+) -> Outcome:
+    """Return scores, costs and validation curves of the heads, also written beside `out`.
+
+    Tables `scores` (a row per input and hidden lead), `cost` (a row per fit) and `curves` (a row
+    per check of a fit); columns `n_weight` and `n_time` name the cell. In the middle cell all
+    three heads are fitted with `n_seed` seeds, elsewhere the 1-D and the shared 2-D head with one.
+
+    Parameters
+    ----------
+    folder
+        twadb or a mirror that holds it.
+    out
+        The scores; the other tables and the manifest lie beside it.
+    records
+        Names, one a heart.
+    most_steps
+        After which a fit ends that has not come to its plateau.
+    """
+    out, sources, options = Path(out), list_sources(folder, records), PreprocessingOptions()
+    tasks = [
+        _plan(source, *fit, options=options, most_steps=most_steps, folder=store_of(out).resolve())
+        for fit in _fits(cells, n_seed)
+        for source in sources
+    ]
+    how = {"jobs": jobs, "what": "fits", "progress": progress}
+    with finished(tasks, store_of(out), **how) as results:
+        tables = {"scores": results.table("scores"), "cost": results.table("cost")}
+        tables["curves"] = results.table("curves")
+        facts = {"options": options, "cells": list(cells), "code": code_digest(__name__)}
+        known = results.facts(sources, **facts, most_steps=most_steps) | results.costs()
+        write_table(out, tables["scores"], digits=5)
+        for kind in ("cost", "curves"):
+            write_table(file_beside(out, f"_{kind}.csv.gz"), tables[kind], digits=4)
+        write_manifest(file_beside(out, "_manifest.json"), known)
+        return Outcome(tables, results.failed)
+
+
+def _fits(cells: Sequence[HeadCell], n_seed: int) -> list[tuple[HeadCell, str, int]]:
+    """Return cell, head and seed of the fits of a record, the first seed of all cells first."""
+    first = [(cell, head, 0) for cell in cells for head in HEAD_METHODS[:2]]
+    more = [(cells[0], head, seed) for seed in range(1, n_seed) for head in HEAD_METHODS[:2]]
+    return [*first, *more, *((cells[0], HEAD_METHODS[2], seed) for seed in range(n_seed))]
+
+
+def _plan(
+    source: Source,
+    cell: HeadCell,
+    head: str,
+    seed: int,
+    *,
+    options: PreprocessingOptions,
+    most_steps: int,
+    folder: Path,
+) -> Task:
+    """Return the task of one fit on one record."""
+    about = {"cell": cell, "head": head, "seed": seed, "most_steps": most_steps}
+    return Task(
+        f"{source.path.stem}--{head}--{cell.n_weight}--{cell.n_time}--{seed}",
+        key_of(code_digest(__name__), [source], preprocessing=options, **about),
+        partial(_fit, source, cell, head, seed, options, most_steps, folder / "prepared"),
+        kinds=("scores", "curves"),
+        about=source.name,
+        labels={"record": source.name},
+    )
+
+
+def _fit(
+    source: Source,
+    cell: HeadCell,
+    head: str,
+    seed: int,
+    options: PreprocessingOptions,
+    most_steps: int,
+    folder: Path,
+) -> dict[str, pd.DataFrame]:
+    """Return scores, curve and costs of one head on one record."""
+    prepared = prepare_file(source.path, source.database, folder, options)
+    inputs = [lead_index(name) for name in HEAD_INPUTS]
+    cpu_s, wall_s = time.process_time(), time.perf_counter()
+    model = METHODS[head].fit(
+        prepared, inputs, seed=seed, n_step=most_steps, to_plateau=True, **asdict(cell)
+    )
+    scores = _score(prepared, model, inputs)
+    cpu_s, wall_s = time.process_time() - cpu_s, time.perf_counter() - wall_s
+    names = {"record": source.name, "method": head, **asdict(cell), "seed": seed}
+    facts = {"heart": prepared.record.heart, "origin": prepared.record.origin}
+    curve = _curve(model)
+    cost = {"n_step": curve["step"].iloc[-1], "cpu_s": cpu_s, "wall_s": wall_s}
+    return {
+        "scores": _labelled(scores, names | facts),
+        "curves": _labelled(curve, names),
+        "cost": pd.DataFrame([names | facts | cost]),
+    }
+
+
+def _score(prepared: Prepared, model: StackedCnn, inputs: Sequence[int]) -> pd.DataFrame:
+    """Return a row of scores for each of the inputs and hidden lead."""
+    found = np.full((len(LEADS), *prepared.test.shape), np.nan, dtype=np.float32)
+    found[inputs] = model.predict(prepared.test[inputs])
+    scores = score_pairs(prepared.test, found, prepared.scaling)
+    kept = ["input_lead", "output_lead", "mse", "r", "rmse_mv"]
+    return scores.loc[scores["input_lead"].isin(HEAD_INPUTS), kept]
+
+
+def _curve(model: StackedCnn) -> pd.DataFrame:
+    """Return the mean validation error over the networks at each check."""
+    history = model.history
+    return pd.DataFrame({"step": history.step, "mse": np.mean(history.validation, axis=1)})
+
+
+def _labelled(table: pd.DataFrame, names: dict[str, object]) -> pd.DataFrame:
+    """Return a table with columns of one value each before its own."""
+    labels = pd.DataFrame([names] * len(table), index=table.index)
+    return pd.concat([labels, table], axis=1).reset_index(drop=True)
