@@ -1,0 +1,85 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ecgnb.simulation.cohort import write_cohort
+from ecgnb.studies.heads import HEAD_CELLS, HEAD_METHODS, HEAD_RECORDS, HeadCell, _fits, run_heads
+from ecgnb.training import LEAST_GAIN, PATIENCE, FitOptions, fit
+
+CELL = HeadCell(n_weight=20_000, n_time=128)
+
+
+def fit_line(**options):
+    """Return the history of a line through noisy points, and the points' own least error."""
+    torch.manual_seed(0)
+    inputs = torch.randn(200, 3)
+    targets = inputs @ torch.tensor([[1.0], [-2.0], [0.5]]) + 0.1 * torch.randn(200, 1)
+    model = torch.nn.Linear(3, 1)
+
+    def error(model):
+        return (model(inputs) - targets).square().mean()
+
+    return fit(
+        model,
+        lambda generator: (torch.randint(0, 200, (16,), generator=generator),),
+        lambda model, rows: {"error": (model(inputs[rows]) - targets[rows]).square().mean()},
+        validate=lambda model: error(model).reshape(1),
+        options=FitOptions(learning_rate=0.05, **options),
+    )
+
+
+def test_a_fit_to_its_plateau_goes_on_while_it_improves_and_ends_when_it_does_not():
+    history = fit_line(n_step=20_000, to_plateau=True)
+    errors = np.array(history.validation)[:, 0]
+    assert 200 < history.step[-1] < 20_000
+    assert errors.min() < 0.0115  # the noise has a variance of 0.01
+    assert errors[-PATIENCE:].min() > (1 - LEAST_GAIN) * errors[:-PATIENCE].min()
+
+
+def test_a_fit_that_meets_its_limit_first_ends_there():
+    assert fit_line(n_step=150, to_plateau=True).step[-1] == 150
+
+
+def test_every_cell_has_a_fit_and_the_middle_one_its_seeds_and_all_heads():
+    fits = _fits(HEAD_CELLS, 3)
+    assert len(HEAD_CELLS) == 5
+    assert len(set(fits)) == len(fits)
+    assert {cell for cell, _, _ in fits} == set(HEAD_CELLS)
+    middle = [(head, seed) for cell, head, seed in fits if cell == HEAD_CELLS[0]]
+    assert sorted(middle) == sorted((head, seed) for head in HEAD_METHODS for seed in range(3))
+    assert len(HEAD_RECORDS) == 10
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("heads")
+    data = write_cohort(folder / "cohort", n_twadb=1, n_patient=0, duration_s=20.0)
+    names = [path.stem for path in (data / "twadb").rglob("*.hea")]
+    how = {"records": names, "cells": (CELL,), "n_seed": 1, "most_steps": 60}
+    return folder, run_heads(data, folder / "heads.csv.gz", **how)
+
+
+def test_a_row_tells_cell_heart_and_leads(outcome):
+    scores = outcome[1].tables["scores"]
+    assert len(scores) == 3 * 3 * 11  # heads, inputs, hidden leads
+    assert set(scores["method"]) == set(HEAD_METHODS)
+    assert set(scores["n_weight"]) == {20_000}
+    assert scores["heart"].notna().all()
+    assert np.isfinite(scores["mse"]).all()
+
+
+def test_curves_end_where_the_costs_say(outcome):
+    tables = outcome[1].tables
+    ends = tables["curves"].groupby("method")["step"].max()
+    assert ends.to_dict() == tables["cost"].set_index("method")["n_step"].to_dict()
+
+
+def test_the_manifest_names_cells_and_records(outcome):
+    folder, done = outcome
+    manifest = json.loads((folder / "heads_manifest.json").read_text())
+    assert manifest["cells"] == [{"n_weight": 20_000, "n_time": 128}]
+    assert set(manifest["records"]) == set(done.table["record"])
+    assert len(pd.read_csv(folder / "heads_curves.csv.gz")) == len(done.tables["curves"])
