@@ -41,7 +41,7 @@ def one_day(heart, day, *, duration_s=12.0, moved=0.0, turned=0.0):
 @pytest.fixture(scope="module")
 def shares():
     days = [[one_day(heart, day, turned=0.2) for day in range(2)] for heart in range(10, 15)]
-    return [prior._share_of(f"heart {number}", each) for number, each in enumerate(days)]
+    return [prior.share_of_heart(f"heart {number}", each) for number, each in enumerate(days)]
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +205,7 @@ def test_a_prior_without_a_heart_is_that_of_the_others(shares):
 
 
 def test_a_prior_needs_somebody_with_two_days():
-    alone = prior._share_of("one", [one_day(10, 0)])
+    alone = prior.share_of_heart("one", [one_day(10, 0)])
     with pytest.raises(ValueError, match="several recordings"):
         prior.combine([alone])
 

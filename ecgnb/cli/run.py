@@ -1,5 +1,6 @@
 """`ecgnb run ...`: experiments on a folder of recordings."""
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,8 @@ from ecgnb.text import for_terminal
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ecgnb.studies.day_methods import DayMethod
 
 run_app = typer.Typer(
     help="Run an experiment on a folder of recordings.",
@@ -276,33 +279,35 @@ def conditions(
 def days(
     data: Annotated[Path, typer.Option(help="folder that holds ptbdb, ludb and challenge-2021")],
     out: Out,
-    method: Annotated[str, typer.Option(help="names, or module:function, with commas")] = "",
-    plan: Annotated[str, typer.Option(help="pairs, others or inside")] = "pairs",
+    method: Annotated[
+        str,
+        typer.Option(help="names, entry points or module:function, with commas; all by default"),
+    ] = "",
+    plan: Annotated[str, typer.Option(help="pairs, others, inside or curve")] = "pairs",
     first_s: Annotated[float, typer.Option(help="s of each calibration; 0: the whole")] = 10.0,
     inputs: Names = "I,II,V2",
+    hearts: Annotated[str, typer.Option(help="such as ptbdb/patient001, with commas")] = "",
+    jobs: Jobs = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Calibrate on one recording of a person and test on another one.
+    """Calibrate on recordings of a person and test on another one. It resumes when interrupted.
 
     Example: ecgnb run days --data mirror --out days.csv.gz --method another_day,mine:fit
     """
-    from ecgnb.studies.day_methods import DAY_METHODS as METHODS
-    from ecgnb.studies.day_methods import MethodError, load_method
-    from ecgnb.studies.days import PLANS, run_days
+    from ecgnb.studies.days import DAY_INPUTS, PLANS, run_days
 
     if plan not in PLANS:
         raise fail(f"no plan {plan}; choose from {', '.join(PLANS)}", BAD_USAGE)
-    try:
-        methods = dict(map(load_method, names_in(method) or METHODS))
-    except MethodError as error:
-        raise fail(str(error), BAD_USAGE) from error
+    _refuse_unknown_leads(names_in(inputs))
     done = run_days(
         data,
         out,
-        methods=methods,
+        methods=_day_methods(method),
         plan=plan,
         first_s=first_s or None,
-        inputs=names_in(inputs),
+        inputs=names_in(inputs) or DAY_INPUTS,
+        hearts=names_in(hearts) or None,
+        jobs=jobs,
     )
     means = done.by_method()
     text = f"{means.round(4).to_string()}\n{done.by_heart().round(3).to_string()}"
@@ -312,17 +317,39 @@ def days(
     _exit_if(done.failed)
 
 
+def _refuse_unknown_leads(names: list[str]) -> None:
+    from ecgnb.leads import LEADS
+
+    unknown = [name for name in names if name not in LEADS]
+    if unknown:
+        raise fail(f"no lead {', '.join(unknown)}; choose from {', '.join(LEADS)}", BAD_USAGE)
+
+
+def _day_methods(text: str) -> "list[DayMethod]":
+    """Return the methods that were asked for; a module may lie in the folder one works in."""
+    from ecgnb.studies.day_methods import DAY_METHODS, MethodError, load_method
+
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        return [load_method(name) for name in names_in(text) or DAY_METHODS]
+    except MethodError as error:
+        raise fail(str(error), BAD_USAGE) from error
+
+
 @run_app.command()
 def prior(
     data: Annotated[Path, typer.Option(help="folder that holds ptbdb, ludb and challenge-2021")],
     out: Annotated[Path, typer.Option(help="the table, .npz; a manifest is written beside it")],
+    jobs: Jobs = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Make the table of other people that `another_day` learns from.
+    """Make the table of other people that `another_day` learns from. It resumes when interrupted.
 
     Example: ecgnb run prior --data mirror --out another_day.npz
     """
-    from ecgnb.reconstruction.prior import write_prior
+    from ecgnb.studies.days import run_prior
 
-    path = write_prior(data, out)
+    path = run_prior(data, out, jobs=jobs)
     tell({"table": path}, f"the table is {path}", as_json=as_json)

@@ -7,27 +7,23 @@ Every heart has its share, so that a prior without one heart costs a sum. The sh
 made by `write_prior` from PTB, LUDB and the challenge's records of 2021.
 """
 
-import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from importlib.metadata import version
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 from scipy import linalg
 
-from ecgnb.files import write_bytes
+from ecgnb.files import sha256_of, write_bytes, write_manifest
 from ecgnb.leads import LEADS, independent_signals
-from ecgnb.progress import follow
 from ecgnb.reconstruction.linear import lag_moments
 from ecgnb.reconstruction.pace import BEFORE_R, beat_at, find_stretch, paste_paced, stretch_beat
-from ecgnb.records.record import Record, RecordError
-from ecgnb.records.wfdb_files import read_record
+from ecgnb.records.record import Record
 from ecgnb.signals.beats import find_peaks, rms_lead
 from ecgnb.signals.filters import clean
 
@@ -44,14 +40,6 @@ _REACH = 24  # 96 ms
 _MIXING_PENALTY, _FILTER_PENALTY = 0.03, 2.0
 
 _NAME = "another_day.npz"
-
-_PATTERNS = {
-    "ptbdb": "patient*/*.hea",
-    "ludb": "data/*.hea",
-    "challenge-2021": "training/*/g*/*.hea",
-}
-
-_SAME_HEARTS = ("ptb", "st_petersburg_incart")  # sources of the challenge that hold ptbdb, twadb
 
 
 @dataclass(frozen=True)
@@ -90,22 +78,6 @@ def clean_record(record: Record, *, first_s: float | None = None) -> np.ndarray:
     return clean(record.signals[:, :n_time], record.sampling_rate, to_rate=DAY_RATE_HZ)
 
 
-def find_people(folder: Path | str) -> dict[str, list[Path]]:
-    """Return the headers of each heart in a mirror of ptbdb, LUDB and the challenge of 2021.
-
-    A folder of ptbdb is a person; each record of the others is taken for one.
-    """
-    people: dict[str, list[Path]] = {}
-    for database, pattern in _PATTERNS.items():
-        roots = [Path(folder) / database, *sorted((Path(folder) / database).glob("[0-9]*"))]
-        for path in sorted(path for root in roots for path in root.glob(pattern)):
-            if path.parent.parent.name in _SAME_HEARTS:
-                continue
-            name = path.parent.name if database == "ptbdb" else path.stem
-            people.setdefault(f"{database}/{name}", []).append(path)
-    return people
-
-
 def fit_moves(beat: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return the 8 x 8 matrix that, times the leads of one beat, gives their change to another.
 
@@ -123,7 +95,7 @@ def fit_moves(beat: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.linalg.solve(gram, old @ (new - old).T).T
 
 
-def _share_of(heart: str, recordings: Sequence[np.ndarray]) -> HeartShare | None:
+def share_of_heart(heart: str, recordings: Sequence[np.ndarray]) -> HeartShare | None:
     """Return what a heart adds, from recordings `(12, time)` in mV at 250 Hz.
 
     None if no recording shows three whole beats.
@@ -217,30 +189,18 @@ def _solve(moments: np.ndarray) -> np.ndarray:
     return np.linalg.solve(gram, moments[:, :, n_lag:])
 
 
-def read_heart_shares(folder: Path | str) -> Iterator[HeartShare]:
-    """Yield the share of each heart in a mirror; recordings that cannot be read are left out.
+def write_prior(shares: Sequence[HeartShare], out: Path, facts: Mapping[str, object]) -> Path:
+    """Return the path of a prior of some hearts, an `.npz` with a manifest beside it.
 
-    The first 10 s of each: what a standard ECG shows, and no heart is known better than others.
+    Parameters
+    ----------
+    shares
+        Of each heart, from `share_of_heart`.
+    out
+        The `.npz`.
+    facts
+        What else the manifest says: what the shares were made from.
     """
-    people = find_people(folder)
-    for heart, paths in follow(people.items(), len(people), "hearts"):
-        recordings = [clean_record(one, first_s=FIRST_S) for one in _readable(paths)]
-        share = _share_of(heart, recordings)
-        if share is not None:
-            yield share
-
-
-def _readable(paths: Iterable[Path]) -> Iterator[Record]:
-    for path in paths:
-        try:
-            yield read_record(path)
-        except RecordError:
-            continue
-
-
-def write_prior(folder: Path | str, out: Path | str) -> Path:
-    """Return the path of a prior made from a mirror, an `.npz` with a manifest beside it."""
-    shares, out = list(read_heart_shares(folder)), Path(out)
     prior, content = combine(shares), io.BytesIO()
     np.savez_compressed(
         content,
@@ -249,15 +209,14 @@ def write_prior(folder: Path | str, out: Path | str) -> Path:
         filters=prior.filters.astype(np.float32),
     )
     write_bytes(out, content.getvalue())
-    manifest = {
-        "ecgnb": version("ecgnb"),
+    known = {
         "hearts": [share.heart for share in shares],
         "hearts_with_several_recordings": [s.heart for s in shares if s.between is not None],
         "sampling_rate": DAY_RATE_HZ,
         "inputs": list(LEADS),
-        "sha256": hashlib.sha256(content.getvalue()).hexdigest(),
+        "sha256": sha256_of(content.getvalue()),
     }
-    write_bytes(out.with_suffix(".json"), json.dumps(manifest, indent=1).encode() + b"\n")
+    write_manifest(out.with_suffix(".json"), known | facts)
     return out
 
 
@@ -278,7 +237,7 @@ def load_prior() -> Prior:
         If the file is not the one its manifest names.
     """
     table = resources.files("ecgnb") / "data" / _NAME
-    if hashlib.sha256(table.read_bytes()).hexdigest() != _prior_manifest()["sha256"]:
+    if sha256_of(table.read_bytes()) != _prior_manifest()["sha256"]:
         raise ValueError(f"{_NAME} is not what its manifest names; install ecgnb again")
     with resources.as_file(table) as path:
         return _read_prior(path)

@@ -271,7 +271,7 @@ def _failure_of(store: Path, task: Task) -> str:
         last = _failure_file(store, task).read_text().strip().splitlines()[-1]
     except (OSError, IndexError):
         return f"{about}: it did not finish"
-    last = re.sub(r"^[\w.]*\.RecordError: ", "", last)
+    last = re.sub(r"^ecgnb[\w.]*\.(RecordError|MethodError): ", "", last)
     return f"{about}: {last.removeprefix(about.rsplit('/', 1)[-1] + ': ')}"
 
 
