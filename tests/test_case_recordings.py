@@ -1,5 +1,6 @@
 """Files as people have them, by the command line: EDF, WFDB, hospitals, and what goes out."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -94,6 +95,33 @@ def test_real_hospital_files_have_twelve_leads_in_mv(name, rate, unit_uv):
     assert (record.leads, record.sampling_rate, record.duration_s) == (LEADS, rate, 10.0)
     assert 1000 * limb_lead_error(record.signals).max() <= unit_uv
     assert 0.5 < np.ptp(record.lead("II")) < 3
+
+
+@pytest.mark.parametrize(("name", "lead"), [("muse.xml", "I"), ("ecg12.dcm", "II")])
+def test_real_hospital_files_of_ten_seconds_calibrate_a_model(name, lead, tmp_path):
+    pytest.importorskip("ecgdatakit")
+    file = CASES / "28_hospital_formats" / name
+    done = runner.invoke(app, f"fit {file} --lead {lead} --out {tmp_path}/m --json".split())
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["method"] == "another_day"
+    assert np.median([row["r"] for row in told["expected"]]) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("path", "seconds", "options"),
+    [
+        ("23_cabrera/cal.csv", "2.0", "--sampling-rate 250"),
+        ("24_metadata_lines/cal.csv", "0.1", ""),
+    ],
+)
+def test_a_table_that_is_read_right_and_too_short_to_fit_is_refused(
+    path, seconds, options, tmp_path
+):
+    done = runner.invoke(app, f"fit {CASES}/{path} --lead I --out {tmp_path}/m {options}".split())
+    assert done.exit_code == 1
+    assert f"lasts {seconds} s, at least 5 s are expected" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("out", ["cal", "cal.hea", "rest", "../copy/cal"])

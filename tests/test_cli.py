@@ -223,6 +223,25 @@ def test_reconstruct_with_a_kept_model_gives_the_same_from_a_csv_file(files, tmp
     assert np.abs(first.signals - second.signals).max() < 0.01
 
 
+def test_calibrations_of_several_days_and_leads_make_one_model(files, tmp_path):
+    whole = read_record(files / "rec12" / "twa01")
+    names = ["I", "II", "V2", "V3"]
+    rows = [whole.lead(name)[:4000] for name in names]
+    table = pd.DataFrame(np.transpose(rows), columns=names)
+    table.to_csv(tmp_path / "four.csv", index=False)
+    line = f"reconstruct --calibration {files}/rec12/twa01 --calibration {tmp_path}/four.csv"
+    line += f" --calibration-rate {whole.sampling_rate:g} --lead V2 {files}/rec1/twa01"
+    result = run(f"{line} --out {tmp_path}/m/rec1 --json")
+    assert result.exit_code == 0, result.output
+    made = read_record(tmp_path / "m" / "rec1")
+    assert any("calibrated on twa01+four" in text for text in made.comments)
+    told = json.loads(result.stdout)
+    assert any("four lacks III" in note for note in told["notes"])
+    result = run(f"{line} --out {tmp_path}/m/other --method neighbours")
+    assert result.exit_code == 2
+    assert "neighbours takes one calibration, 2 were given" in result.stderr
+
+
 def test_reconstruct_into_a_folder_names_the_record_by_its_source(files, tmp_path):
     result = run(f"reconstruct --model {files}/model {files}/rec1/twa01 --out {tmp_path}")
     assert result.exit_code == 0, result.output

@@ -8,7 +8,12 @@ from ecgnb.leads import LEADS, lead_index
 from ecgnb.reconstruction import personal, scores
 from ecgnb.reconstruction.methods import METHODS
 from ecgnb.reconstruction.model_files import ModelFileError, load_personal, save_personal
-from ecgnb.reconstruction.personal import fit_personal, reconstruct
+from ecgnb.reconstruction.personal import (
+    DEFAULT_METHOD,
+    PERSONAL_METHODS,
+    fit_personal,
+    reconstruct,
+)
 from ecgnb.records.record import RecordError
 from ecgnb.records.wfdb_files import read_record, write_record
 from ecgnb.simulation.cohort import write_cohort
@@ -32,7 +37,7 @@ def small(monkeypatch):
             monkeypatch.setitem(METHODS, name, replace(method, fit=partial(method.fit, **options)))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", PERSONAL_METHODS)
 def test_a_model_read_again_reconstructs_bit_for_bit(method, halves, tmp_path, small):
     first, rest = halves
     model = fit_personal(first, "V2", method=method)
@@ -112,10 +117,76 @@ def spoil(record, change):
     return replace(record, signals=signals)
 
 
-def test_a_short_calibration_is_refused(halves):
-    short = replace(halves[0], signals=halves[0].signals[:, :5000])
-    with pytest.raises(RecordError, match=r"lasts 10.0 s, at least 20 s"):
-        fit_personal(short, "V2", method="least_squares")
+@pytest.mark.parametrize(
+    ("method", "seconds", "least_s"), [("least_squares", 10, 20), (DEFAULT_METHOD, 4, 5)]
+)
+def test_a_short_calibration_is_refused(method, seconds, least_s, halves):
+    short = replace(halves[0], signals=halves[0].signals[:, : 500 * seconds])
+    with pytest.raises(RecordError, match=rf"lasts {seconds}\.0 s, at least {least_s} s"):
+        fit_personal(short, "V2", method=method)
+
+
+def first(record, seconds, name="day"):
+    n_time = round(seconds * record.sampling_rate)
+    return replace(record, signals=record.signals[:, :n_time], frank=None, name=name)
+
+
+def achieved_by(model, rest):
+    made = reconstruct(rest.only(model.lead), model)
+    truth = np.stack([personal.clean_input(rest, lead, model.options) for lead in LEADS])
+    return scores.score_leads(truth, made.signals, model.lead)
+
+
+@pytest.mark.parametrize("seconds", [5, 10])
+def test_a_few_seconds_make_a_model_that_says_what_to_expect(seconds, halves):
+    calibration, rest = halves
+    model = fit_personal(first(calibration, seconds), "V2")
+    assert model.method == DEFAULT_METHOD
+    assert model.held_back_s == 0
+    achieved = achieved_by(model, rest)
+    assert achieved["r"].median() > 0.95
+    assert (model.expected["r"] - achieved["r"]).abs().median() < 0.03
+
+
+def test_several_calibrations_of_different_length_and_rate_make_one_model(halves, tmp_path):
+    calibration, rest = halves
+    other = first(calibration, 20, "other")
+    slow = replace(other, signals=other.signals[:, ::2], sampling_rate=250.0)
+    model = fit_personal([first(calibration, 8), slow], "V2")
+    assert model.training["record"] == "day+other"
+    assert model.training["duration_s"] == 28.0
+    assert len(model.model.models[0].day.calibrations) == 2
+    assert achieved_by(model, rest)["r"].median() > 0.95
+    again = load_personal(save_personal(model, tmp_path / "m"))
+    signal = personal.clean_input(rest, "V2", model.options)
+    assert np.array_equal(again.predict(signal), model.predict(signal))
+
+
+def test_leads_that_one_calibration_lacks_are_filled_in_from_the_others(halves):
+    calibration, _ = halves
+    names = ("I", "II", "V2", "V5")
+    rows = [lead_index(name) for name in names]
+    other = first(calibration, 12, "four")
+    four = replace(other, signals=other.signals[rows], leads=names)
+    model = fit_personal([first(calibration, 10), four], "V2")
+    assert any("four lacks III, aVR" in text for text in model.warnings)
+    filled = model.model.models[0].day.calibrations[1].signals
+    known = personal.clean_record(other)
+    limbs = slice(0, 6)  # by arithmetic from I and II
+    np.testing.assert_allclose(filled[limbs], known[limbs], atol=0.01)
+    np.testing.assert_allclose(filled[rows], known[rows], atol=1e-9)
+    assert np.corrcoef(filled[9], known[9])[0, 1] > 0.9
+
+
+def test_calibrations_without_the_lead_or_without_twelve_are_refused(halves):
+    whole, other = first(halves[0], 10), first(halves[0], 10, "limbs")
+    limbs = replace(other, signals=other.signals[:6], leads=LEADS[:6])
+    with pytest.raises(RecordError, match="limbs: lead V2 is not among I, II"):
+        fit_personal([whole, limbs], "V2")
+    with pytest.raises(RecordError, match="no calibration holds all 12 leads"):
+        fit_personal([limbs], "I")
+    with pytest.raises(ValueError, match="neighbours takes one calibration, 2 were given"):
+        fit_personal([whole, whole], "I", method="neighbours")
 
 
 def test_a_flat_lead_is_refused(halves):
@@ -163,5 +234,5 @@ def test_a_recording_in_the_wrong_unit_or_with_gaps_is_refused(halves):
 
 
 def test_an_unknown_method_names_those_there_are(halves):
-    with pytest.raises(ValueError, match=r"choose from mean, .*neighbours, .*best"):
+    with pytest.raises(ValueError, match=r"choose from another_day, mean, .*neighbours, .*best"):
         fit_personal(halves[0], "V2", method="magic")

@@ -2,9 +2,11 @@
 
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 from ecgnb.cli.console import BAD_USAGE, AsJson, fail, tell
@@ -22,9 +24,11 @@ from ecgnb.cli.targets import (
     refuse_other_picture,
     refuse_overlap,
 )
-from ecgnb.leads import LEADS
+from ecgnb.leads import LEADS, other_leads
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ecgnb.reconstruction.personal import PersonalModel
     from ecgnb.records.record import Record
 
@@ -46,7 +50,7 @@ LeadNames = Annotated[str, typer.Option("--leads", help='names to leads, such as
 
 CalibrationNames = Annotated[str, typer.Option("--calibration-leads", help="of the calibration")]
 
-MethodName = Annotated[str, typer.Option(help="best, neighbours, average_beat_ridge, ...")]
+MethodName = Annotated[str, typer.Option(help="another_day, neighbours, best, ...")]
 
 Seed = Annotated[int, typer.Option(min=0, help="of the network's fit")]
 
@@ -88,19 +92,21 @@ def _renamed(names: str) -> dict[str, str]:
 
 
 def fit_model(
-    calibration: Annotated[Path, typer.Argument(help=f"12 leads: {_KINDS}")],
+    calibration: Annotated[
+        list[Path], typer.Argument(help=f"12 leads, 5 s or more, of one or several days: {_KINDS}")
+    ],
     lead: Annotated[str, typer.Option(help="the lead that will be given")],
     out: Annotated[Path, typer.Option(help="the model: OUT.json and OUT.safetensors")],
-    method: MethodName = "best",
+    method: MethodName = "another_day",
     sampling_rate: Rate = None,
     unit: Unit = "",
     names: LeadNames = "",
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Fit the model of one person on a 12-lead recording and keep it.
+    """Fit the model of one person on 12-lead recordings and keep it.
 
-    Example: ecgnb fit calibration.edf --lead V2 --out models/anna
+    Example: ecgnb fit january.xml june.edf --lead V2 --out models/anna
     """
     from ecgnb.files import checksum_path
     from ecgnb.reconstruction.model_files import model_files, save_personal
@@ -111,24 +117,80 @@ def fit_model(
     check_output_folder(card.parent, "--out")
     refuse_overlap(
         [file for path in (arrays, card) for file in (path, checksum_path(path))],
-        recording_files(calibration),
+        [file for path in calibration for file in recording_files(path)],
     )
-    record = GivenFile(calibration, sampling_rate, unit, names).read()
-    refuse_other_model(card, signals_digest(record))
-    model = fit_personal(record, lead, method=method, seed=seed)
+    _check_number(calibration, method)
+    given = [GivenFile(path, sampling_rate, unit, names) for path in calibration]
+    known = _read_all(given, lambda one, leads: one.read(leads), lead)
+    refuse_other_model(card, signals_digest(*known))
+    model = fit_personal(known, lead, method=method, seed=seed)
     save_personal(model, card)
-    text = "\n".join([_expectation(model), *_notes(record), f"the model is {card}"])
-    notes = (*model.warnings, *record.notes)
-    tell(_facts(model) | {"model": card, "notes": notes}, text, as_json=as_json)
+    notes = _named_notes(known)
+    shown = [f"note: {note}" for note in notes]
+    text = "\n".join([_expectation(model), *shown, f"the model is {card}"])
+    facts = _facts(model) | {"model": card, "notes": (*model.warnings, *notes)}
+    tell(facts, text, as_json=as_json)
+
+
+def _check_number(calibration: list[Path], method: str) -> None:
+    """End the program if a method is given more calibrations than it can take."""
+    from ecgnb.reconstruction.personal import DEFAULT_METHOD
+
+    if len(calibration) > 1 and method != DEFAULT_METHOD:
+        text = f"{method} takes one calibration, {len(calibration)} were given"
+        raise fail(f"{text}; --method {DEFAULT_METHOD} takes several", BAD_USAGE)
+
+
+def _named_notes(records: list["Record"]) -> tuple[str, ...]:
+    """Return the notes of recordings; of several, with the name of each."""
+    if len(records) == 1:
+        return records[0].notes
+    return tuple(f"{one.name}: {note}" for one in records for note in one.notes)
+
+
+def _read_all(
+    files: list[GivenFile],
+    read: "Callable[[GivenFile, tuple[str, ...]], Record]",
+    lead: str,
+) -> list["Record"]:
+    """Return calibrations: a single one with 12 leads, several with the leads that each has."""
+    if len(files) == 1:
+        return [read(files[0], LEADS)]
+    return [_read_what_is_there(partial(read, one), lead) for one in files]
+
+
+def _read_what_is_there(read: "Callable[[tuple[str, ...]], Record]", lead: str) -> "Record":
+    """Return a recording of 12 leads, or of those it has, the input lead among them."""
+    from ecgnb.records.record import RecordError
+
+    try:
+        return read(LEADS)
+    except RecordError as error:
+        refused = error
+    found = {lead: read((lead,))}
+    for name in other_leads(lead):
+        try:
+            found[name] = read((name,))
+        except RecordError:
+            continue
+    alone = found[lead]
+    if all(np.array_equal(one.signals, alone.signals, equal_nan=True) for one in found.values()):
+        raise refused
+    names = tuple(name for name in LEADS if name in found)
+    signals = np.concatenate([found[name].signals for name in names])
+    return replace(alone, signals=signals, leads=names, quality=())
 
 
 def reconstruct_leads(
     recording: Annotated[Path, typer.Argument(help=f"the lead: {_KINDS}")],
     out: Annotated[str, typer.Option(help="OUT.hea and OUT.dat, or a folder", metavar="PATH")],
-    calibration: Annotated[Path | None, typer.Option(help="12 leads of the same person")] = None,
+    calibration: Annotated[
+        list[Path] | None,
+        typer.Option(help="12 leads of the same person, 5 s or more; may be given several times"),
+    ] = None,
     lead: Annotated[str, typer.Option(help="which lead the recording holds")] = "",
     model: Annotated[Path | None, typer.Option(help="a model that `ecgnb fit` kept")] = None,
-    method: MethodName = "best",
+    method: MethodName = "another_day",
     plot: Annotated[Path | None, typer.Option(help="picture: .png, .pdf or .svg")] = None,
     sampling_rate: Rate = None,
     unit: Unit = "",
@@ -144,21 +206,26 @@ def reconstruct_leads(
 
     Example: ecgnb reconstruct watch.csv --calibration hospital.xml --lead I --out twelve
     """
-    from ecgnb.reconstruction.model_files import load_personal, model_files
     from ecgnb.reconstruction.personal import reconstruct as reconstruct_record
     from ecgnb.records.wfdb_files import write_record
 
+    calibration = calibration or []
     place = _checked_place(out, plot, calibration, model)
-    personal = load_personal(model) if model else None
+    personal, read = _kept(model)
     lead, method = _agreed(lead, personal), _method(method)
     given = GivenFile(recording, sampling_rate, unit, names, channel)
     record = given.read((lead,))
-    read = recording_files(calibration) if calibration else list(model_files(model))
+    read += [file for path in calibration for file in recording_files(path)]
     target, digest = _free_target(given, f"{record.name}_{lead}_12", place, plot=plot, read=read)
-    own = GivenFile(calibration, calibration_rate, calibration_unit, calibration_names)
+    own = [
+        GivenFile(path, calibration_rate, calibration_unit, calibration_names)
+        for path in calibration
+    ]
     notes = (target.note,) if target.note else ()
     if personal is None:
-        personal, notes = _calibrated(own, given, lead, method=method, seed=seed, notes=notes)
+        _check_number(calibration, method)
+        personal, noted = _calibrated(own, given, lead, method=method, seed=seed)
+        notes += noted
     made = reconstruct_record(record, personal, name=target.name)
     comments = (*made.comments, made_of(digest))
     made = replace(made, comments=comments, notes=(*notes, *made.notes))
@@ -168,11 +235,20 @@ def reconstruct_leads(
     _tell_made(made, personal, header, plot, as_json=as_json)
 
 
+def _kept(model: Path | None) -> tuple["PersonalModel | None", list[Path]]:
+    """Return a kept model and its files; PyTorch, which some need, is loaded only then."""
+    if model is None:
+        return None, []
+    from ecgnb.reconstruction.model_files import load_personal, model_files
+
+    return load_personal(model), list(model_files(model))
+
+
 def _checked_place(
-    out: str, plot: Path | None, calibration: Path | None, model: Path | None
+    out: str, plot: Path | None, calibration: list[Path], model: Path | None
 ) -> tuple[Path, str]:
     """Return folder and name of the result, once all that can be checked beforehand is."""
-    if (calibration is None) == (model is None):
+    if bool(calibration) == (model is not None):
         raise fail("give either --calibration with --lead, or --model", BAD_USAGE)
     place = parse_out(out)
     check_picture(plot)
@@ -204,14 +280,14 @@ def _free_target(
 
 
 def _calibrated(
-    own: GivenFile, given: GivenFile, lead: str, *, method: str, seed: int, notes: tuple[str, ...]
+    own: list[GivenFile], given: GivenFile, lead: str, *, method: str, seed: int
 ) -> tuple["PersonalModel", tuple[str, ...]]:
-    """Return the model fitted on a calibration, and the notes with those of the calibration."""
+    """Return the model fitted on calibrations, and their notes."""
     from ecgnb.reconstruction.personal import fit_personal
 
-    known = _calibration(own, given)
-    noted = tuple(f"calibration: {note}" for note in known.notes)
-    return fit_personal(known, lead, method=method, seed=seed), (*notes, *noted)
+    known = _read_all(own, lambda one, leads: _calibration(one, given, leads), lead)
+    noted = tuple(f"calibration: {note}" for note in _named_notes(known))
+    return fit_personal(known, lead, method=method, seed=seed), noted
 
 
 def _notes(record: "Record") -> list[str]:
@@ -238,14 +314,15 @@ def _standard(lead: str) -> str:
 
 def _method(method: str) -> str:
     """Return a method's name; another name is bad usage."""
-    from ecgnb.reconstruction.methods import METHODS
+    from ecgnb.reconstruction.personal import PERSONAL_METHODS
 
-    if method not in METHODS:
-        raise fail(f"no method {method!r}; choose from {', '.join(METHODS)}", BAD_USAGE)
+    if method not in PERSONAL_METHODS:
+        known = ", ".join(PERSONAL_METHODS)
+        raise fail(f"no method {method!r}; choose from {known}", BAD_USAGE)
     return method
 
 
-def _calibration(own: GivenFile, given: GivenFile) -> "Record":
+def _calibration(own: GivenFile, given: GivenFile, leads: tuple[str, ...]) -> "Record":
     """Return the calibration; where it is silent and nothing is said of it, as the recording."""
     from ecgnb.records.record import RecordError
 
@@ -254,7 +331,7 @@ def _calibration(own: GivenFile, given: GivenFile) -> "Record":
     )
     for source in dict.fromkeys((own, same)):
         try:
-            return source.read()
+            return source.read(leads)
         except RecordError as error:
             refused = error
     advice = refused.what_to_do
@@ -281,6 +358,9 @@ def _expectation(model: "PersonalModel") -> str:
 
     table = model.expected.round(3).to_string(index=False)
     measured = f"measured on {model.held_back_s:.0f} s of the calibration that were held back"
+    if model.held_back_s == 0:
+        duration = model.training["duration_s"]
+        measured = f"measured on each tenth of the calibration ({duration:.0f} s) by the others"
     head = f"from {model.lead} by {model.method}: what to expect, {measured} (error in mV)"
     return "\n".join([head, table, CAUTION, *(f"warning: {each}" for each in model.warnings)])
 

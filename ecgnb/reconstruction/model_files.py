@@ -18,19 +18,33 @@ from scipy.spatial import cKDTree
 
 from ecgnb.files import sha256_of, versions, write_bytes
 from ecgnb.leads import LEADS
+from ecgnb.reconstruction.another_day import Calibration, DayLeadModel
 from ecgnb.reconstruction.average_beat import BeatModel
 from ecgnb.reconstruction.cnn import CnnOptions, StackedCnn
 from ecgnb.reconstruction.corrector import BestModel, BestOptions, Corrector
+from ecgnb.reconstruction.expectation import PersonalDayModel
 from ecgnb.reconstruction.linear import LagModel
 from ecgnb.reconstruction.methods import METHODS, LeadModels, Model
 from ecgnb.reconstruction.neighbours import Embedding, Library, NeighbourModel
-from ecgnb.reconstruction.personal import CAUTION, PersonalModel
+from ecgnb.reconstruction.personal import CAUTION, PERSONAL_METHODS, PersonalModel
+from ecgnb.reconstruction.prior import Prior
 from ecgnb.signals.preparation import PreprocessingOptions, Scaling
 from ecgnb.text import for_header
 
 _CLASSES = {
     kind.__name__: kind
-    for kind in (BeatModel, BestModel, Embedding, LagModel, Library, NeighbourModel)
+    for kind in (
+        BeatModel,
+        BestModel,
+        Calibration,
+        DayLeadModel,
+        Embedding,
+        LagModel,
+        Library,
+        NeighbourModel,
+        PersonalDayModel,
+        Prior,
+    )
 }
 
 _CORRECTOR, _STACK, _TREE = "Corrector", "StackedCnn", "cKDTree"
@@ -184,7 +198,8 @@ def _for_file(model: Model) -> object:
 
 
 def _from_file(method: str, stored: Any) -> Model:  # noqa: ANN401
-    return stored if METHODS[method].is_network else LeadModels((stored,))
+    is_network = method in METHODS and METHODS[method].is_network
+    return stored if is_network else LeadModels((stored,))
 
 
 def model_files(path: Path | str) -> tuple[Path, Path]:
@@ -243,7 +258,7 @@ def load_personal(path: Path | str) -> PersonalModel:
 def _from_card(card: dict[str, Any], arrays: dict[str, np.ndarray]) -> PersonalModel:
     scaling = Scaling(*(_unpack(facts, arrays) for facts in card["scaling"]))
     expected = pd.DataFrame(card["expected"]).astype({"r": float, "rmse_mv": float})
-    if card["method"] not in METHODS or card["lead"] not in LEADS or len(expected) != 11:
+    if card["method"] not in PERSONAL_METHODS or card["lead"] not in LEADS or len(expected) != 11:
         raise ValueError("unknown method or lead")
     return PersonalModel(
         lead=card["lead"],

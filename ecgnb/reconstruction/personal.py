@@ -1,10 +1,13 @@
-"""A model of one person: fitted on a 12-lead calibration recording, applied to a single lead.
+"""A model of one person: fitted on 12-lead calibration recordings, applied to a single lead.
 
-The calibration is cut in time, with gaps: a training part, a validation part that chooses, and a
-held-back part on which what can be expected is measured.
+`another_day` takes one or several calibrations from 5 s on and looks each block of them up in the
+others to say what can be expected. For the methods of `methods.METHODS` one calibration is cut in
+time, with gaps: a training part, a validation part that chooses, and a held-back part on which
+what can be expected is measured.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
@@ -12,11 +15,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ecgnb.leads import lead_index, other_leads, standard_name
-from ecgnb.reconstruction.methods import METHODS, Model
+from ecgnb.leads import (
+    LEADS,
+    LEADS_FROM_INDEPENDENT,
+    derive_leads,
+    independent_signals,
+    lead_index,
+    other_leads,
+    standard_name,
+)
+from ecgnb.reconstruction.another_day import LEAST_S, fit_another_day
+from ecgnb.reconstruction.expectation import PersonalDayModel, make_personal
+from ecgnb.reconstruction.methods import METHODS, LeadModels, Model
+from ecgnb.reconstruction.prior import clean_record
 from ecgnb.reconstruction.scores import score_leads
-from ecgnb.records.record import Record
+from ecgnb.records.record import Record, RecordError
 from ecgnb.signals.checks import (
+    MIN_CALIBRATION_S,
     check_calibration,
     check_input,
     compare_with_calibration,
@@ -26,6 +41,12 @@ from ecgnb.signals.filters import blank_missing, clean, describe_missing
 from ecgnb.signals.placement import find_misplaced
 from ecgnb.signals.preparation import Prepared, PreprocessingOptions, Scaling, prepare_record
 from ecgnb.text import for_header
+
+DEFAULT_METHOD = "another_day"
+
+PERSONAL_METHODS = (DEFAULT_METHOD, *METHODS)
+
+LONGEST_S = 600.0  # of each calibration that `another_day` looks up
 
 CAUTION = (
     "The expectation holds for this person and these electrode positions. "
@@ -38,8 +59,9 @@ class PersonalModel:
     """A fitted model with all that is needed to use it and to know what to expect of it.
 
     `expected` has a row per reconstructed lead with `r` and `rmse_mv`, measured on `held_back_s`
-    seconds of calibration; `known` is a slow copy of the calibration `(lead, time)`, mV,
-    with which a recording is compared.
+    seconds of calibration that the model had not seen, or, where that is 0, on each block of the
+    calibration looked up in the others; `known` is a slow copy of the calibration `(lead, time)`,
+    mV, with which a recording is compared.
     """
 
     lead: str
@@ -62,40 +84,132 @@ class PersonalModel:
 
 
 def fit_personal(
-    record: Record,
+    record: Record | Sequence[Record],
     lead: str,
     *,
-    method: str = "best",
+    method: str = DEFAULT_METHOD,
     seed: int = 0,
     options: PreprocessingOptions | None = None,
 ) -> PersonalModel:
     """Return the model of one person for one input lead.
 
-    Closed forms are fitted twice: once to measure what to expect, then with the validation part
-    added to the training part and the held-back part in its place. Networks are fitted once.
-
     Parameters
     ----------
     record
-        The calibration: 12 leads, mV.
+        The calibration, in mV; for `another_day` one or several, of one day or of different days,
+        of 5 s each at least. One of them must hold all 12 leads, each the input lead. Leads that
+        one lacks are filled in from its own input lead by the model of the whole ones.
     lead
         The lead that will be given.
     method
-        A key of `methods.METHODS`.
+        One of `PERSONAL_METHODS`. All but `another_day` need 20 s of one calibration.
     seed
-        Of the network's fit.
+        Of a network's fit.
+    options
+        Of the preprocessing; `another_day` has its own, 0.5-40 Hz at 250 Hz.
 
     Raises
     ------
     RecordError
-        If the calibration cannot be used.
+        If a calibration cannot be used.
     ValueError
-        For an unknown method.
+        For an unknown method, several calibrations or options that the method cannot take.
     """
-    if method not in METHODS:
-        raise ValueError(f"no method {method!r}; choose from {', '.join(METHODS)}")
-    lead, row = standard_name(lead), lead_index(lead)
-    check_calibration(record, lead)
+    if method not in PERSONAL_METHODS:
+        raise ValueError(f"no method {method!r}; choose from {', '.join(PERSONAL_METHODS)}")
+    records = [record] if isinstance(record, Record) else list(record)
+    lead = standard_name(lead)
+    if method == DEFAULT_METHOD:
+        _check_options(options)
+        return _fit_days(records, lead)
+    if len(records) != 1:
+        raise ValueError(f"{method} takes one calibration, {len(records)} were given")
+    return _fit_parts(records[0], lead, method=method, seed=seed, options=options)
+
+
+def _check_options(options: PreprocessingOptions | None) -> None:
+    wanted = PreprocessingOptions()
+    names = ("sampling_rate", "low_hz", "high_hz")
+    if options and any(getattr(options, one) != getattr(wanted, one) for one in names):
+        raise ValueError(f"{DEFAULT_METHOD} works at 250 Hz and 0.5-40 Hz, as its prior does")
+
+
+def _fit_days(records: Sequence[Record], lead: str) -> PersonalModel:
+    """Return the model for another day, from one or several calibrations."""
+    whole = [one for one in records if set(LEADS) <= set(one.leads)]
+    _check_days(records, whole, lead)
+    row = lead_index(lead)
+    signals = [clean_record(one, first_s=LONGEST_S) for one in whole]
+    (day,) = fit_another_day(signals, (row,)).models
+    partial = [one for one in records if one not in whole]
+    if partial:
+        signals += [_filled_in(make_personal(day)[0], one, lead) for one in partial]
+        (day,) = fit_another_day(signals, (row,)).models
+    model, held = make_personal(day)
+    nothing = Scaling(np.zeros((len(LEADS), 1)), np.ones((len(LEADS), 1)))
+    warnings = [text for one in whole for text in find_misplaced(one)]
+    return PersonalModel(
+        lead=lead,
+        method=DEFAULT_METHOD,
+        model=LeadModels((model,)),
+        scaling=nothing,
+        options=PreprocessingOptions(),
+        expected=score_leads(held.truth, held.guess, lead),
+        known=np.concatenate([signature(one) for one in whole], axis=1),
+        held_back_s=0.0,
+        seed=0,
+        training=_describe(*whole, *partial),
+        warnings=tuple(dict.fromkeys(warnings)) + tuple(_lacking(one) for one in partial),
+    )
+
+
+def _check_days(records: Sequence[Record], whole: Sequence[Record], lead: str) -> None:
+    if not records:
+        raise ValueError("no calibration was given; at least one recording of 12 leads is needed")
+    if not whole:
+        raise RecordError(
+            ", ".join(one.name for one in records),
+            "no calibration holds all 12 leads",
+            "one of them must: what another one lacks is filled in from it",
+            "add a recording of 12 leads",
+        )
+    for one in records:
+        if lead not in one.leads:
+            raise RecordError(
+                one.name,
+                f"lead {lead} is not among {', '.join(one.leads)}",
+                "it is what the recording to reconstruct holds, and every calibration must",
+                f"leave this calibration out, or add its lead {lead}",
+            )
+        check_calibration(one, lead, least_s=LEAST_S)
+
+
+def _filled_in(model: PersonalDayModel, record: Record, lead: str) -> np.ndarray:
+    """Return 12 leads `(lead, time)` of a calibration that lacks some, those it has as recorded.
+
+    The others come from its input lead, moved by the least that makes the recorded ones right.
+    """
+    recorded = clean_record(record, first_s=LONGEST_S)
+    rows = LEADS_FROM_INDEPENDENT[[lead_index(name) for name in record.leads]]
+    eight = independent_signals(model.predict(recorded[record.leads.index(lead)]))
+    return derive_leads(eight + np.linalg.pinv(rows) @ (recorded - rows @ eight))
+
+
+def _lacking(record: Record) -> str:
+    lacking = ", ".join(name for name in LEADS if name not in record.leads)
+    return f"calibration {record.name} lacks {lacking}: filled in from the other calibrations"
+
+
+def _fit_parts(
+    record: Record, lead: str, *, method: str, seed: int, options: PreprocessingOptions | None
+) -> PersonalModel:
+    """Return a model of the ladder.
+
+    Closed forms are fitted twice: once to measure what to expect, then with the validation part
+    added to the training part and the held-back part in its place. Networks are fitted once.
+    """
+    row = lead_index(lead)
+    check_calibration(record, lead, least_s=MIN_CALIBRATION_S)
     prepared = prepare_record(record, options)
     chosen = METHODS[method]
     model = chosen.fit(prepared, (row,), seed=seed)
@@ -126,18 +240,21 @@ def _with_all(prepared: Prepared) -> Prepared:
     return replace(prepared, train=train, validation=prepared.test, seams=seams)
 
 
-def _describe(record: Record) -> dict[str, Any]:
+def _describe(*records: Record) -> dict[str, Any]:
     return {
-        "record": for_header(record.name),
-        "sampling_rate": float(record.sampling_rate),
-        "duration_s": float(record.duration_s),
-        "signals_sha256": signals_digest(record),
+        "record": for_header("+".join(one.name for one in records)),
+        "sampling_rate": float(records[0].sampling_rate),
+        "duration_s": float(sum(one.duration_s for one in records)),
+        "signals_sha256": signals_digest(*records),
     }
 
 
-def signals_digest(record: Record) -> str:
-    """Return the SHA-256 of a recording's signals, by which a model knows its calibration."""
-    return hashlib.sha256(np.ascontiguousarray(record.signals).tobytes()).hexdigest()
+def signals_digest(*records: Record) -> str:
+    """Return the SHA-256 of recordings' signals, by which a model knows its calibrations."""
+    digest = hashlib.sha256()
+    for record in records:
+        digest.update(np.ascontiguousarray(record.signals).tobytes())
+    return digest.hexdigest()
 
 
 def clean_input(record: Record, lead: str, options: PreprocessingOptions) -> np.ndarray:

@@ -27,15 +27,16 @@ SIGNATURE_HZ, PIECE_S, N_PIECE = 100.0, 0.8, 25
 MIN_ALIKE_LEAD, CLEARLY = 0.5, 0.05
 
 
-def check_calibration(record: Record, lead: str) -> None:
-    """Refuse a 12-lead recording on which no model for one input lead can be fitted.
+def check_calibration(record: Record, lead: str, *, least_s: float) -> None:
+    """Refuse a recording of several leads on which no model for one input lead can be fitted.
 
     Raises
     ------
     RecordError
-        If it is too short, a lead is flat or lost, or the input lead shows no regular beats.
+        If it is shorter than `least_s`, a lead is flat or lost, or the input lead shows no
+        regular beats.
     """
-    _check_length(record, MIN_CALIBRATION_S, "a model needs beats to learn from and to be tested")
+    _check_length(record, least_s, "a model needs beats to learn from and to be tested")
     for name, signal in zip(record.leads, record.signals, strict=True):
         _check_signal(record, name, signal)
     _check_beats(record, lead)

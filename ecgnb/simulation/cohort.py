@@ -38,7 +38,7 @@ _TWADB_CONDITIONS = (
 )
 SAID = "Simulated by ecgnb"
 CALIBRATION, WATCH, MADE = "hospital", "watch.csv", "twelve"
-LEAD, METHOD = "I", "neighbours"  # a method of seconds; the default, best, takes minutes
+LEAD = "I"
 CALIBRATION_S, WATCH_S, WATCH_HZ = 60.0, 30.0, 512.0
 
 
@@ -247,7 +247,7 @@ def write_example(folder: Path | str, *, seed: int = 0) -> Example:
     watched = _simulate(seed, 2, WATCH_S, WATCH_HZ)
     recording.write_text(_watch_text(watched.lead(LEAD)), encoding="utf-8")
     words = ["ecgnb", "reconstruct", str(recording), "--calibration", str(header), "--lead", LEAD]
-    words += ["--method", METHOD, "--out", str(folder / MADE)]
+    words += ["--out", str(folder / MADE)]
     words += ["--plot", str(folder / f"{MADE}.png")]
     return Example(header, recording, shlex.join(words))
 
