@@ -12,11 +12,13 @@ from conftest import real_data
 from typer.testing import CliRunner
 
 from ecgnb.cli.commands import app
-from ecgnb.files import is_whole, read_table
+from ecgnb.files import is_whole, read_table, write_table
 from ecgnb.reconstruction.prior import _read_prior
 from ecgnb.simulation.cohort import write_cohort
 from ecgnb.studies import day_methods, day_scores, days, others
 from ecgnb.studies.day_methods import DAY_METHODS, DayMethod
+from ecgnb.studies.others import _from_table, _share_tables
+from ecgnb.studies.plan import sources_of
 
 TESTS = Path(__file__).parent
 HEARTS = ("ptbdb/patient001", "ptbdb/patient002")
@@ -345,3 +347,14 @@ def test_a_row_of_another_test_says_why_it_cannot_be_compared(rows_folder, tmp_p
     path.write_text(json.dumps(manifest))
     with pytest.raises(ValueError, match=r"theirs_manifest\.json is absent, cut or changed"):
         day_scores._read_day_rows(folder)
+
+
+def test_what_a_heart_with_one_recording_adds_comes_back_from_its_table(tmp_path):
+    folder = write_cohort(tmp_path, n_twadb=0, n_patient=1, duration_s=15.0)
+    paths = sorted((folder / "ptbdb").rglob("*.hea"))[:1]
+    kept = write_table(
+        tmp_path / "share.csv", _share_tables("one", sources_of(paths))["share"], digits=17
+    )
+    share, _ = _from_table("one", read_table(kept))
+    assert share.moves.shape == (0, 8, 8)
+    assert share.between is None

@@ -50,6 +50,11 @@ LeadNames = Annotated[str, typer.Option("--leads", help='names to leads, such as
 
 CalibrationNames = Annotated[str, typer.Option("--calibration-leads", help="of the calibration")]
 
+Calibrations = Annotated[
+    list[Path] | None,
+    typer.Option(help="12 leads of the same person, 5 s or more; may be given several times"),
+]
+
 MethodName = Annotated[str, typer.Option(help="another_day, neighbours, best, ...")]
 
 Seed = Annotated[int, typer.Option(min=0, help="of the network's fit")]
@@ -132,7 +137,7 @@ def fit_model(
     tell(facts, text, as_json=as_json)
 
 
-def _check_number(calibration: list[Path], method: str) -> None:
+def _check_number(calibration: list, method: str) -> None:
     """End the program if a method is given more calibrations than it can take."""
     from ecgnb.reconstruction.personal import DEFAULT_METHOD
 
@@ -184,10 +189,7 @@ def _read_what_is_there(read: "Callable[[tuple[str, ...]], Record]", lead: str) 
 def reconstruct_leads(
     recording: Annotated[Path, typer.Argument(help=f"the lead: {_KINDS}")],
     out: Annotated[str, typer.Option(help="OUT.hea and OUT.dat, or a folder", metavar="PATH")],
-    calibration: Annotated[
-        list[Path] | None,
-        typer.Option(help="12 leads of the same person, 5 s or more; may be given several times"),
-    ] = None,
+    calibration: Calibrations = None,
     lead: Annotated[str, typer.Option(help="which lead the recording holds")] = "",
     model: Annotated[Path | None, typer.Option(help="a model that `ecgnb fit` kept")] = None,
     method: MethodName = "another_day",
@@ -217,21 +219,16 @@ def reconstruct_leads(
     record = given.read((lead,))
     read += [file for path in calibration for file in recording_files(path)]
     target, digest = _free_target(given, f"{record.name}_{lead}_12", place, plot=plot, read=read)
-    own = [
-        GivenFile(path, calibration_rate, calibration_unit, calibration_names)
-        for path in calibration
-    ]
+    said = (calibration_rate, calibration_unit, calibration_names)
+    own = [GivenFile(path, *said) for path in calibration]
     notes = (target.note,) if target.note else ()
     if personal is None:
-        _check_number(calibration, method)
         personal, noted = _calibrated(own, given, lead, method=method, seed=seed)
         notes += noted
     made = reconstruct_record(record, personal, name=target.name)
-    comments = (*made.comments, made_of(digest))
-    made = replace(made, comments=comments, notes=(*notes, *made.notes))
+    made = replace(made, comments=(*made.comments, made_of(digest)), notes=(*notes, *made.notes))
     header = write_record(made, target.folder)
-    if plot is not None:
-        _draw(made, personal.lead, plot, digest)
+    _draw(made, personal.lead, plot, digest)
     _tell_made(made, personal, header, plot, as_json=as_json)
 
 
@@ -285,6 +282,7 @@ def _calibrated(
     """Return the model fitted on calibrations, and their notes."""
     from ecgnb.reconstruction.personal import fit_personal
 
+    _check_number(own, method)
     known = _read_all(own, lambda one, leads: _calibration(one, given, leads), lead)
     noted = tuple(f"calibration: {note}" for note in _named_notes(known))
     return fit_personal(known, lead, method=method, seed=seed), noted
@@ -365,8 +363,10 @@ def _expectation(model: "PersonalModel") -> str:
     return "\n".join([head, table, CAUTION, *(f"warning: {each}" for each in model.warnings)])
 
 
-def _draw(made: "Record", lead: str, path: Path, digest: str) -> None:
-    """Write the picture of a reconstruction, which says of which recording it is."""
+def _draw(made: "Record", lead: str, path: Path | None, digest: str) -> None:
+    """Write the picture of a reconstruction, if asked for, which says of which recording it is."""
+    if path is None:
+        return
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -35,6 +35,8 @@ _SHARPNESS = 0.1
 
 _HOLDS_BELOW = 0.03  # share of the visible lead's power that its look-up misses
 
+_FAR = (1, 2, 1)  # weights where nothing holds: looked up, changed and looked up, pasted
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -198,7 +200,7 @@ def blend(members: Sequence[np.ndarray], lead: int, signal: np.ndarray) -> np.nd
     """Return the weighted mean `(lead, time)` of guesses, the first being the plain look-up.
 
     While the look-up explains the visible lead the calibration holds and it is taken alone; the
-    more of the lead it misses, the nearer all guesses come to the same weight.
+    more of the lead it misses, the more the others weigh, the changed look-up most.
 
     Examples
     --------
@@ -208,8 +210,9 @@ def blend(members: Sequence[np.ndarray], lead: int, signal: np.ndarray) -> np.nd
     """
     power = max(np.square(signal).mean(), 1e-12)
     missed = np.square(signal - members[0][lead]).mean() / power
-    share = missed**2 / (missed**2 + _HOLDS_BELOW**2) / len(members)
-    return (1 - share * (len(members) - 1)) * members[0] + share * np.sum(members[1:], axis=0)
+    share = missed**2 / (missed**2 + _HOLDS_BELOW**2)
+    far = np.average(members, axis=0, weights=_FAR[: len(members)])
+    return (1 - share) * members[0] + share * far
 
 
 def _interval_s(peaks: np.ndarray) -> float:

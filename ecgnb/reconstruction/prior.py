@@ -46,11 +46,13 @@ _NAME = "another_day.npz"
 class Prior:
     """Of other people: `moves (move, 8, 8)`, `people (component, 8, time)` over `WINDOW`.
 
-    `filters (input, lag, 8)` carry the rest of an input lead to the independent leads.
+    `mean (8, time)` is their mean beat, of size 1; `filters (input, lag, 8)` carry the rest of an
+    input lead to the independent leads.
     """
 
     moves: np.ndarray
     people: np.ndarray
+    mean: np.ndarray
     filters: np.ndarray
 
 
@@ -167,7 +169,8 @@ def combine(shares: Iterable[HeartShare], *, without: str = "") -> Prior:
     moments = moments + np.mean([share.between for share in several], axis=0)
     scale = sum(len(share.moves) for share in several) / len(several)
     moves = [np.sqrt(scale / len(share.moves)) * share.moves for share in several]
-    return Prior(np.concatenate(moves), _differences(kept), _solve(moments))
+    mean = np.mean([share.beat for share in kept], axis=0)
+    return Prior(np.concatenate(moves), _differences(kept), mean, _solve(moments))
 
 
 def _differences(shares: Sequence[HeartShare]) -> np.ndarray:
@@ -206,6 +209,7 @@ def write_prior(shares: Sequence[HeartShare], out: Path, facts: Mapping[str, obj
         content,
         moves=prior.moves.astype(np.float32),
         people=prior.people.astype(np.float16),
+        mean=prior.mean.astype(np.float32),
         filters=prior.filters.astype(np.float32),
     )
     write_bytes(out, content.getvalue())
@@ -223,7 +227,7 @@ def write_prior(shares: Sequence[HeartShare], out: Path, facts: Mapping[str, obj
 def _read_prior(path: Path | str) -> Prior:
     """Return a prior from a file that `write_prior` made."""
     with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        names = ("moves", "people", "filters")
+        names = ("moves", "people", "mean", "filters")
         return Prior(*(arrays[name].astype(np.float64) for name in names))
 
 

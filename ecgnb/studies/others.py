@@ -185,7 +185,7 @@ def _from_table(heart: str, table: pd.DataFrame) -> tuple[HeartShare, tuple[Mome
     if not len(table):
         return None
     arrays = {}
-    for name, shape, content in table.itertuples(index=False):
+    for name, shape, content in table.fillna("").itertuples(index=False):  # "": an empty array
         flat = np.frombuffer(base64.b64decode(content), dtype="<f8")
         arrays[name] = flat.reshape([int(size) for size in str(shape).split() if size != "-"])
     share = HeartShare(heart, **{name: arrays.get(name) for name in _FIELDS})
