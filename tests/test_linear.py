@@ -146,18 +146,19 @@ def test_no_neighbour_straddles_a_seam():
         assert (np.abs(library.moments + 0.5 - 400) > axes.reach).all()
 
 
-def test_the_look_up_finds_the_nearest_moments_and_no_others(data):
+@pytest.mark.parametrize("settled", [True, False])
+def test_the_look_up_finds_the_nearest_moments_and_no_others(data, settled):
     signal, outputs = data
     model = fit_neighbours(signal, outputs, 250.0)
     assert model.slack == 0
-    for axes, library, found in zip(
-        model.embeddings, model.libraries, model.predict_each(signal), strict=True
-    ):
+    each = model.predict_each(signal, settled=settled)
+    for axes, library, found in zip(model.embeddings, model.libraries, each, strict=True):
         places = axes.apply(signal)
         apart = np.sqrt(np.square(places[:, None] - library.tree.data[None]).sum(axis=-1))
         nearest = np.argsort(apart, axis=1)[:, :20]
         distance = np.take_along_axis(apart, nearest, axis=1)
-        weights = 1 / (np.square(distance) + 1e-3 * np.median(distance) ** 2 + 1e-12)
+        floor = library.floor if settled else 1e-3 * np.median(distance) ** 2 + 1e-12
+        weights = 1 / (np.square(distance) + floor)
         weights /= weights.sum(axis=1, keepdims=True)
         read = np.einsum("tk,ltk->lt", weights, outputs[:, library.moments[nearest]])
         inside = slice(axes.reach, len(signal) - axes.reach)

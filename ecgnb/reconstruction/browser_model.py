@@ -109,7 +109,8 @@ def predict_live(
     scale, shift_mv
         The given lead is multiplied and moved first, as by the sliders of the page.
     """
-    return _fit_live(recording, lead).predict(scale * recording.shown[lead] + shift_mv)
+    given = scale * recording.shown[lead] + shift_mv
+    return _fit_live(recording, lead).predict_each(given, settled=False).mean(axis=0)
 
 
 def paste_average_beat(recording: LiveRecording, lead: int) -> np.ndarray:

@@ -5,12 +5,14 @@ training part; the other leads are read off where it was most alike. No R peak i
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 from scipy import linalg
 from scipy.spatial import cKDTree
 
+from ecgnb.reconstruction.cells import Cells, gather_cells
 from ecgnb.signals.preparation import Prepared
 
 EMBEDDING_REACHES_S = (0.1, 0.2)
@@ -22,6 +24,8 @@ N_NEIGHBOUR = 20
 N_HELD_OUT_FOLD = 5
 
 _WHITENING = 0.3
+
+_PIECE = 4096  # moments that are embedded at one go
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,26 @@ class Embedding:
         return (len(self.mean) - 1) // 2 * self.step
 
     def apply(self, input_signal: np.ndarray) -> np.ndarray:
-        """Return the place `(moment, component)` of every moment at least `reach` from an end."""
-        return (_lagged(input_signal, self.reach, self.step) - self.mean) @ self.axes
+        """Return the place `(moment, component)` of every moment at least `reach` from an end.
+
+        Summed lag by lag in one order, so that a place has the same bits however long the signal
+        around its moment is, and whatever the processor's matrix product does.
+        """
+        signal = np.asarray(input_signal, dtype=np.float64)
+        n_moment = signal.size - 2 * self.reach
+        pieces = [
+            self._apply(signal[start : start + _PIECE + 2 * self.reach])
+            for start in range(0, n_moment, _PIECE)
+        ]
+        return np.concatenate([np.zeros((0, self.axes.shape[1])), *pieces])
+
+    def _apply(self, signal: np.ndarray) -> np.ndarray:
+        n_moment = signal.size - 2 * self.reach
+        places = np.zeros((self.axes.shape[1], n_moment))
+        for lag, (mean, axes) in enumerate(zip(self.mean, self.axes, strict=True)):
+            start = lag * self.step
+            places += axes[:, None] * (signal[start : start + n_moment] - mean)
+        return places.T
 
 
 @dataclass(frozen=True)
@@ -49,6 +71,28 @@ class Library:
     tree: cKDTree
     moments: np.ndarray
     outputs: np.ndarray
+
+    @cached_property
+    def cells(self) -> Cells:
+        """The places again, in cells that are searched exactly."""
+        return gather_cells(np.asarray(self.tree.data))
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """The leads `(time, lead)`, those of a moment side by side in memory."""
+        return np.ascontiguousarray(self.outputs.T, dtype=np.float64)
+
+    @cached_property
+    def floor(self) -> float:
+        """What is added to squared distances before they become weights.
+
+        A thousandth of the squared median distance from moments of the last fifth to their
+        neighbours in the first four: known before anything is looked up.
+        """
+        places = np.asarray(self.tree.data)
+        cut = max(len(places) * 4 // 5, 1)
+        squared, _ = gather_cells(places[:cut]).search(places[cut::4], min(N_NEIGHBOUR, cut))
+        return 1e-3 * float(np.median(np.sqrt(squared))) ** 2 + 1e-12 if squared.size else 1e-12
 
 
 @dataclass(frozen=True)
@@ -64,12 +108,23 @@ class NeighbourModel:
     libraries: tuple[Library, ...]
     slack: float = 0.0
 
-    def predict_each(self, input_signal: np.ndarray) -> np.ndarray:
-        """Return the prediction of each reach `(reach, lead, time)` from one lead `(time,)`."""
+    def predict_each(self, input_signal: np.ndarray, *, settled: bool = True) -> np.ndarray:
+        """Return the prediction of each reach `(reach, lead, time)` from one lead `(time,)`.
+
+        What is added to squared distances is known from the library; with `settled` False, as in
+        the live page and in models of version 0.1.0, it is taken from the moments looked up.
+        """
         pairs = zip(self.embeddings, self.libraries, strict=True)
+        settled = settled and not self.slack
         return np.stack(
             [
-                _look_up(library, axes.apply(input_signal), axes.reach, slack=self.slack)
+                _look_up(
+                    library,
+                    axes.apply(input_signal),
+                    axes.reach,
+                    slack=self.slack,
+                    floor=library.floor if settled else None,
+                )
                 for axes, library in pairs
             ]
         )
@@ -103,22 +158,47 @@ def fit_embedding(
 
 
 def _look_up(
-    library: Library, places: np.ndarray, reach: int, *, slack: float = 0.0
+    library: Library,
+    places: np.ndarray,
+    reach: int,
+    *,
+    slack: float = 0.0,
+    floor: float | None = None,
 ) -> np.ndarray:
     """Return leads `(lead, time)` averaged over neighbours by inverse squared distance.
 
     The first and last `reach` samples have no place of their own: they are read off as far from
     the neighbours of the nearest moment that has one as they are from that moment.
     """
+    weights, moments = _weigh(library, places, slack, floor)
+    ends = np.arange(-reach, 0)[:, None]
+    first = _read_off(library, weights[[0] * reach], moments[[0] * reach] + ends)
+    last = _read_off(library, weights[[-1] * reach], moments[[-1] * reach] - ends[::-1])
+    return np.concatenate([first, _read_off(library, weights, moments), last]).T
+
+
+def _weigh(
+    library: Library, places: np.ndarray, slack: float, floor: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights and moments `(moment, neighbour)` of the neighbours of places."""
     n_neighbour = min(N_NEIGHBOUR, library.tree.n)
-    distance, index = library.tree.query(places, k=[*range(1, n_neighbour + 1)], eps=slack)
-    floor = 1e-3 * np.median(distance) ** 2 + 1e-12
-    weights = 1 / (np.square(distance) + floor)
-    weights /= weights.sum(axis=1, keepdims=True)
-    time = np.arange(len(places) + 2 * reach)
-    nearest = np.clip(time - reach, 0, len(places) - 1)
-    moments = library.moments[index][nearest] + (time - reach - nearest)[:, None]
-    return np.einsum("tk,ltk->lt", weights[nearest], library.outputs[:, moments], optimize=True)
+    if slack:
+        distance, index = library.tree.query(places, k=[*range(1, n_neighbour + 1)], eps=slack)
+        squared = np.square(distance)
+    else:
+        squared, index = library.cells.search(places, n_neighbour)
+    if floor is None:
+        floor = 1e-3 * float(np.median(np.sqrt(squared))) ** 2 + 1e-12
+    weights = 1 / (squared + floor)
+    return weights / weights.sum(axis=1, keepdims=True), library.moments[index]
+
+
+def _read_off(library: Library, weights: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """Return weighted means `(moment, lead)` of the leads at the moments of neighbours."""
+    read = np.zeros((len(weights), library.rows.shape[1]))
+    for neighbour in range(weights.shape[1]):  # one by one: the same bits for any number of rows
+        read += weights[:, neighbour, None] * library.rows.take(moments[:, neighbour], axis=0)
+    return read
 
 
 def fit_neighbours(
@@ -189,7 +269,8 @@ def _library(
     kept = np.ones(len(places), dtype=bool)
     for start, stop in without:
         kept &= (moments + reach < start) | (moments - reach >= stop)
-    return Library(cKDTree(places[kept]), moments[kept], outputs)
+    places = places[kept]
+    return Library(cKDTree(places, leafsize=len(places)), moments[kept], outputs)
 
 
 def predict_held_out(
@@ -209,6 +290,6 @@ def predict_held_out(
         for start, stop in pairwise(edges):
             library = _library(places, reach, outputs, without=((start, stop),))
             first, last = max(start - reach, 0), min(stop + reach, n_time)
-            found = _look_up(library, places[first : last - 2 * reach], reach)
+            found = _look_up(library, places[first : last - 2 * reach], reach, floor=library.floor)
             held_out[number, :, start:stop] = found[:, start - first : stop - first]
     return held_out
