@@ -8,7 +8,7 @@ import math
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,8 @@ from ecgnb.records.wfdb_header import (
     HeaderError,
     SignalLine,
     parse_header,
+    record_line,
+    signal_line,
 )
 from ecgnb.text import clean_text
 
@@ -34,6 +36,10 @@ if TYPE_CHECKING:
 with warnings.catch_warnings():  # wfdb uses an argument that pandas will drop
     warnings.filterwarnings("ignore", message="The inplace keyword")
     import wfdb
+
+_PIECE = 1_000_000  # samples that are decoded at one go
+
+_MOST_SAMPLES = 20_000_000_000
 
 MISSING = {"16": -(2**15), "212": -(2**11), "24": -(2**23), "32": -(2**31), "516": -(2**15)}
 
@@ -94,24 +100,32 @@ def _check_file(path: Path, header: Header, file: str) -> None:
         )
 
 
-def _read_samples(path: Path, header: Header, order: list[int]) -> np.ndarray:
-    """Return samples `(signal, time)` in ADC units, decoded by wfdb."""
+def _read_samples(
+    path: Path, header: Header, order: list[int], span: tuple[int, int] | None = None
+) -> np.ndarray:
+    """Return samples `(signal, time)` in ADC units, decoded by wfdb; of a span, or all."""
+    first, last = span or (0, header.n_time)
     try:
         with warnings.catch_warnings(), _plain_record(path, header, order) as (stem, channels):
             warnings.simplefilter("ignore")
-            record = wfdb.rdrecord(stem, channels=channels, physical=False)
+            record = wfdb.rdrecord(
+                stem, channels=channels, physical=False, sampfrom=first, sampto=last
+            )
         samples = record.d_signal.T.astype(np.int32)
     except Exception as error:
         what = clean_text(f"{type(error).__name__}: {error}")[:200]
         to_do = "check the header and the sample file; copy or fetch them again if they are cut"
         raise HeaderError(what, "the samples could not be decoded", to_do) from error
-    if samples.shape != (len(order), header.n_time):
+    if samples.shape != (len(order), last - first):
         raise HeaderError(
-            f"{samples.shape[1]:,} samples decoded", f"the header announces {header.n_time:,}"
+            f"{samples.shape[1]:,} samples decoded", f"the header announces {last - first:,}"
         )
-    used = zip(record.file_name, record.fmt, record.init_value, record.checksum, strict=True)
+    used = [record.file_name, record.fmt]
     lines = [header.signals[number] for number in order]
-    if list(used) != [(line.file, line.format, line.initial, line.checksum) for line in lines]:
+    known = [(line.file, line.format, line.initial, line.checksum) for line in lines]
+    if span is None:  # of a span, wfdb makes up the other two
+        used += [record.init_value, record.checksum]
+    if list(zip(*used, strict=True)) != [each[: len(used)] for each in known]:
         raise HeaderError(
             "a header that can be read in two ways",
             "which samples belong to a lead is not certain",
@@ -201,6 +215,48 @@ def read_record(
     with _refused(path):
         header = parse_header(_header_text(path))
         return _assemble(path, header, _find_leads(path, header, request), request.leads)
+
+
+def open_record_lead(path: Path | str, request: "Request") -> tuple[Header, Callable]:
+    """Return the header of a record of any length and what reads one lead of it in pieces.
+
+    `read(start, stop)` gives `(time,)` in mV, missing samples NaN. The whole lead is read once
+    before, piece by piece, and compared with its checksum and first value.
+
+    Raises
+    ------
+    RecordError
+        For anything that is missing, damaged, contradictory or not supported.
+    """
+    path = header_path(path)
+    with _refused(path):
+        header = parse_header(_header_text(path), most_samples=_MOST_SAMPLES)
+        found = _find_leads(path, header, request)[request.leads[0]]
+        line = header.signals[found.position]
+        if line.fault:
+            raise line.fault
+        _check_file(path, header, line.file)
+        _check_whole(path, header, found.position)
+
+    def read(start: int, stop: int) -> np.ndarray:
+        with _refused(path):
+            row = _read_samples(path, header, [found.position], (start, stop))[0]
+        signal = ((row - float(line.baseline)) / (line.gain / line.mv_per_unit)).astype(np.float32)
+        signal[row == MISSING[line.format]] = np.nan
+        return found.sign * signal
+
+    return header, read
+
+
+def _check_whole(path: Path, header: Header, position: int) -> None:
+    """Refuse a lead of any length that contradicts its checksum or first value."""
+    total, first = 0, None
+    for start in range(0, header.n_time, _PIECE):
+        span = (start, min(start + _PIECE, header.n_time))
+        row = _read_samples(path, header, [position], span)[0]
+        total, first = total + int(row.sum(dtype=np.int64)), row[:1] if first is None else first
+    line = header.signals[position]
+    _check_samples(line, np.r_[first, total - int(first[0])])
 
 
 def read_header(path: Path | str) -> Header:
@@ -368,19 +424,21 @@ def write_record(record: Record, folder: Path | str, *, adc_gain: float = 2000.0
 
 def _write_files(folder: Path, record: Record, groups: list, adc_gain: float) -> None:
     """Write sample files and header, byte for byte as the slower wfdb.wrsamp."""
-    rate = record.sampling_rate
-    rate = int(rate) if float(rate).is_integer() else rate
     n_signal = sum(len(leads) for _, leads, _ in groups)
-    lines = [f"{record.name} {n_signal} {rate} {record.n_time}"]
+    lines = [record_line(record.name, n_signal, record.sampling_rate, record.n_time)]
     for file, leads, signals in groups:
-        values = np.asarray(signals, dtype=np.float64)
-        samples = np.where(np.isfinite(values), np.rint(values * adc_gain), MISSING["16"])
-        samples = samples.astype("<i2")
+        samples = as_samples(signals, adc_gain)
         samples.T.tofile(folder / file)
         for lead, row in zip(leads, samples, strict=True):
-            checksum = int(row.sum(dtype=np.int64)) % 65536
-            facts = f"{adc_gain}(0)/mV 16 0 {row[0]} {checksum} 0 {lead}"
-            lines.append(f"{file} 16 {facts}")
+            total = int(row.sum(dtype=np.int64))
+            lines.append(signal_line(file, lead, adc_gain, first=int(row[0]), total=total))
     lines += [f"# {comment}" for comment in record.comments]
     text = "\n".join(lines) + "\n"
     (folder / f"{record.name}.hea").write_text(text, encoding="utf-8")
+
+
+def as_samples(signals: np.ndarray, adc_gain: float) -> np.ndarray:
+    """Return signals in mV as 16-bit samples; missing ones as the format marks them."""
+    values = np.asarray(signals, dtype=np.float64)
+    samples = np.where(np.isfinite(values), np.rint(values * adc_gain), MISSING["16"])
+    return samples.astype("<i2")

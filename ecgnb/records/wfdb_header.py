@@ -78,8 +78,10 @@ class Header:
     dated: bool = False
 
 
-def parse_header(text: str) -> Header:
+def parse_header(text: str, *, most_samples: int = MAX_SAMPLES) -> Header:
     r"""Return the header written in `text`, refused with a `HeaderError` where it is not sound.
+
+    A record of more than `most_samples` of all its signals together is refused too.
 
     Examples
     --------
@@ -100,10 +102,10 @@ def parse_header(text: str) -> Header:
             f"{len(content) - 1} signal lines", f"the record line announces {n_signal}"
         )
     signals = tuple(_signal_line(line) for line in content[1 : n_signal + 1])
-    if n_time * n_signal > MAX_SAMPLES:
+    if n_time * n_signal > most_samples:
         raise HeaderError(
             f"{n_time:.3g} samples of {n_signal} signals",
-            f"more than {MAX_SAMPLES:,} samples in one record are not read",
+            f"more than {most_samples:,} samples in one record are not read",
             "cut the recording into pieces of some minutes",
         )
     dated = len(content[0].split()) > 4
@@ -228,3 +230,26 @@ def _gain(text: str) -> tuple[float, int | None, float]:
         )
     baseline = _whole(match[2], "baseline", -(2**31), 2**31) if match[2] else None
     return gain, baseline, MILLIVOLTS[unit]
+
+
+def record_line(name: str, n_signal: int, sampling_rate: float, n_time: int) -> str:
+    """Return the first line of a header.
+
+    Examples
+    --------
+    >>> record_line("a", 12, 250.0, 1000)
+    'a 12 250 1000'
+    """
+    rate = int(sampling_rate) if float(sampling_rate).is_integer() else sampling_rate
+    return f"{name} {n_signal} {rate} {n_time}"
+
+
+def signal_line(file: str, lead: str, adc_gain: float, *, first: int, total: int) -> str:
+    """Return the header line of a lead of 16-bit samples, with their first one and their sum.
+
+    Examples
+    --------
+    >>> signal_line("a.dat", "II", 2000.0, first=5, total=65537)
+    'a.dat 16 2000.0(0)/mV 16 0 5 1 0 II'
+    """
+    return f"{file} 16 {adc_gain}(0)/mV 16 0 {first} {total % 65536} 0 {lead}"

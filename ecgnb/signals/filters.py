@@ -4,6 +4,7 @@ Nothing is made up where a recording is missing: what was filled to be filtered 
 the result.
 """
 
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -60,17 +61,55 @@ def describe_missing(signal: np.ndarray, sampling_rate: float) -> str:
     >>> describe_missing(np.array([0.0, np.nan, np.nan, 0.0]), 2.0)
     'missing at 0.500 s for 1.000 s; 50.0 % of 2.0 s in all'
     """
-    stretches = _missing_stretches(signal)
-    if not stretches:
-        return ""
-    listed = [
-        f"{start / sampling_rate:.3f} s for {(end - start) / sampling_rate:.3f} s"
-        for start, end in stretches[:MAX_LISTED]
-    ]
-    more = f" and {len(stretches) - MAX_LISTED} more" if len(stretches) > MAX_LISTED else ""
-    lost = sum(end - start for start, end in stretches) / signal.size
-    total = f"{100 * lost:.1f} % of {signal.size / sampling_rate:.1f} s in all"
-    return f"missing at {', '.join(listed)}{more}; {total}"
+    found = MissingStretches()
+    found.add(signal)
+    return found.describe(sampling_rate)
+
+
+@dataclass
+class MissingStretches:
+    """Where a signal that is read piece by piece is missing: the first stretches, and how much.
+
+    Examples
+    --------
+    >>> found = MissingStretches()
+    >>> for piece in (np.array([0.0, np.nan]), np.array([np.nan, 0.0])):
+    ...     found.add(piece)
+    >>> found.listed, found.n_stretch, found.n_lost
+    ([[1, 3]], 1, 2)
+    """
+
+    listed: list[list[int]] = field(default_factory=list)
+    n_stretch: int = 0
+    n_lost: int = 0
+    n_time: int = 0
+    _open: bool = False
+
+    def add(self, signal: np.ndarray) -> None:
+        """Count the missing samples of the next piece `(time,)`."""
+        for start, end in _missing_stretches(signal):
+            if start == 0 and self._open:
+                if self.n_stretch <= MAX_LISTED:
+                    self.listed[-1][1] = self.n_time + end
+            else:
+                self.n_stretch += 1
+                if self.n_stretch <= MAX_LISTED:
+                    self.listed.append([self.n_time + start, self.n_time + end])
+            self.n_lost += end - start
+        self.n_time += signal.size
+        self._open = bool(signal.size) and not np.isfinite(signal[-1])
+
+    def describe(self, sampling_rate: float) -> str:
+        """Return where and for how long the signal is missing, "" if it is whole."""
+        if not self.n_stretch:
+            return ""
+        listed = [
+            f"{start / sampling_rate:.3f} s for {(end - start) / sampling_rate:.3f} s"
+            for start, end in self.listed
+        ]
+        more = f" and {self.n_stretch - MAX_LISTED} more" if self.n_stretch > MAX_LISTED else ""
+        lost = f"{100 * self.n_lost / self.n_time:.1f} % of {self.n_time / sampling_rate:.1f} s"
+        return f"missing at {', '.join(listed)}{more}; {lost} in all"
 
 
 def wholest_start(signal: np.ndarray, n_time: int) -> int:
