@@ -14,6 +14,8 @@ _CELL = 256  # points of a cell
 
 _PIECE = 4096  # places that are searched at one go
 
+_AT_ONCE = 512  # places whose candidates are measured at one go: what a cache holds
+
 _MORE = 4  # candidates beyond the neighbours that are measured exactly
 
 _ROUNDING = 4e-6  # beyond what 20 products in float32 can be off, relative to the lengths
@@ -44,8 +46,8 @@ class Cells:
     def search(self, places: np.ndarray, n_neighbour: int) -> tuple[np.ndarray, np.ndarray]:
         """Return squared distances and numbers `(place, neighbour)` of the nearest points.
 
-        Nearest first; of equal distances the point with the lower number. Exact: distances are
-        summed in float64.
+        In the order of their numbers; of equally far ones those with the lower numbers. Exact:
+        distances are summed in float64.
 
         Examples
         --------
@@ -123,7 +125,7 @@ class Cells:
         n_neighbour: int,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the nearest candidates, a few more than are wanted measured in float64."""
-        by_row = np.argsort(rows, kind="stable")
+        by_row = np.argsort(rows.astype(np.int16), kind="stable")  # at most 4,096 of them
         rows, numbers, excess = rows[by_row], numbers[by_row], excess[by_row]
         first = np.searchsorted(rows, np.arange(len(places) + 1))
         table = (rows, np.arange(rows.size) - first[rows])
@@ -135,35 +137,50 @@ class Cells:
         keys.partition(n_kept, axis=1)
         cut = (keys[:, n_kept] >> 32).astype(np.int32).view(np.float32).astype(np.float64)
         cut[keys[:, n_kept] == _NOTHING] = np.inf
-        squared, chosen = self._measure(places, keys[:, :n_kept], n_neighbour)
+        numbers = np.where(keys == _NOTHING, _NOTHING, keys & 0xFFFFFFFF)
         lengths = np.sqrt(np.einsum("ij,ij->i", places, places))
-        slack = _ROUNDING * np.square(lengths + self.farthest)
-        doubt = np.flatnonzero(squared[:, -1] >= cut - 2 * slack)
-        for row in doubt:  # the candidates that were cut off might be nearer: all are measured
-            one = self._measure(places[[row]], keys[[row]], n_neighbour)
+        limit = cut - 2 * _ROUNDING * np.square(lengths + self.farthest)
+        squared, chosen, farthest = self._measured(places, numbers[:, :n_kept], n_neighbour)
+        for row in np.flatnonzero(farthest >= limit):  # what was cut off might be nearer
+            one = self._measured(places[[row]], numbers[[row]], n_neighbour)
             squared[row], chosen[row] = one[0][0], one[1][0]
         return squared, chosen
 
+    def _measured(
+        self, places: np.ndarray, numbers: np.ndarray, n_neighbour: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return squared distances and numbers of the nearest of some points, and the largest."""
+        found = [
+            self._measure(places[start : start + _AT_ONCE], each, n_neighbour)
+            for start in range(0, len(places), _AT_ONCE)
+            for each in [np.sort(numbers[start : start + _AT_ONCE], axis=1)]
+        ]
+        return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
+
     def _measure(
-        self, places: np.ndarray, keys: np.ndarray, n_neighbour: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return squared distances and numbers of the nearest of the points in `keys`."""
-        none = keys == _NOTHING
-        numbers = np.where(none, _NOTHING, keys & 0xFFFFFFFF)
-        numbers.sort(axis=1)
+        self, places: np.ndarray, numbers: np.ndarray, n_neighbour: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         none = numbers == _NOTHING
         apart = self.points.take(np.where(none, 0, numbers), axis=0)
         apart -= places[:, None]
-        squared = np.where(none, np.inf, np.einsum("ijk,ijk->ij", apart, apart))
-        best = np.argsort(squared, axis=1, kind="stable")[:, :n_neighbour]
-        return np.take_along_axis(squared, best, 1), np.take_along_axis(numbers, best, 1)
+        squared = np.einsum("ijk,ijk->ij", apart, apart)
+        squared[none] = np.inf
+        farthest = np.partition(squared, n_neighbour - 1, axis=1)[:, n_neighbour - 1, None]
+        kept = squared <= farthest
+        too_many = np.flatnonzero(kept.sum(axis=1) > n_neighbour)
+        if too_many.size:  # equally far: the lower numbers, which come first
+            equal = squared[too_many] == farthest[too_many]
+            spare = n_neighbour - (squared[too_many] < farthest[too_many]).sum(axis=1)
+            kept[too_many] &= ~equal | (equal.cumsum(axis=1) <= spare[:, None])
+        shape = (len(places), n_neighbour)
+        return squared[kept].reshape(shape), numbers[kept].reshape(shape), farthest[:, 0]
 
 
 def _grouped(
     groups: np.ndarray, rows: np.ndarray, n_group: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield each group that has rows, and its rows in order."""
-    by_group = np.argsort(groups, kind="stable")
+    by_group = np.argsort(groups.astype(np.min_scalar_type(n_group)), kind="stable")
     cuts = np.searchsorted(groups[by_group], np.arange(n_group + 1))
     for group in np.flatnonzero(np.diff(cuts)):
         yield int(group), rows[by_group[cuts[group] : cuts[group + 1]]]

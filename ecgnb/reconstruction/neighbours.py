@@ -196,8 +196,12 @@ def _weigh(
 def _read_off(library: Library, weights: np.ndarray, moments: np.ndarray) -> np.ndarray:
     """Return weighted means `(moment, lead)` of the leads at the moments of neighbours."""
     read = np.zeros((len(weights), library.rows.shape[1]))
-    for neighbour in range(weights.shape[1]):  # one by one: the same bits for any number of rows
-        read += weights[:, neighbour, None] * library.rows.take(moments[:, neighbour], axis=0)
+    for start in range(0, len(weights), _PIECE):
+        piece = slice(start, start + _PIECE)
+        for neighbour in range(weights.shape[1]):  # the same bits for any number of moments
+            rows = library.rows.take(moments[piece, neighbour], axis=0)
+            rows *= weights[piece, neighbour, None]
+            read[piece] += rows
     return read
 
 
