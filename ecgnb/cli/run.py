@@ -353,3 +353,41 @@ def prior(
 
     path = run_prior(data, out, jobs=jobs)
     tell({"table": path}, f"the table is {path}", as_json=as_json)
+
+
+@run_app.command("lead-sets")
+def lead_sets(
+    data: Annotated[
+        Path, typer.Option(help="folder that holds twadb, ptbdb, ludb and challenge-2021")
+    ],
+    out: Annotated[Path, typer.Option(help="folder of the tables")],
+    parts: Names = "personal,people,days",
+    jobs: Jobs = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Reconstruct from every set of leads that knows something different. It resumes.
+
+    Example: ecgnb run lead-sets --data mirror --out results --jobs 2
+    """
+    from ecgnb.reconstruction.scores import correlate_ranks, find_knee, rank_leads, summarise_sets
+    from ecgnb.studies.lead_sets import SET_PARTS, USUAL_SETS, run_lead_sets
+
+    chosen = names_in(parts)
+    if unknown := sorted(set(chosen) - set(SET_PARTS)):
+        raise fail(f"no part {', '.join(unknown)}; choose from {', '.join(SET_PARTS)}", BAD_USAGE)
+    done = run_lead_sets(data, out, parts=chosen, jobs=jobs)
+    shown, lines = {}, []
+    for part in chosen:
+        table = done.tables[part]
+        if part == "days":
+            table = table[table["plan"] == "pairs"]
+        shown[part] = summarise_sets(table, USUAL_SETS)
+        knee = find_knee(shown[part])
+        lines += [part, shown[part].round(3).to_string(), f"leads for ST within 0.1 mV: {knee}"]
+    if "values" in done.tables:
+        values = done.tables["values"]
+        shown["values"] = rank_leads(values, "others_12")
+        alike = correlate_ranks(values, "others_12", "power_uv")
+        lines += [shown["values"].round(4).to_string(), f"ranks against amplitude: {alike}"]
+    tell({"folder": out, **shown, "failed": done.failed}, "\n".join(lines), as_json=as_json)
+    _exit_if(done.failed)

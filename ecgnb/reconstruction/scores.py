@@ -1,12 +1,21 @@
 """Scores of reconstructed leads: intervals over records, the worst case beside the mean."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from ecgnb.intervals import FLAT_VARIANCE, bootstrap_mean, correlation, joint_moments, r_of_moments
+from ecgnb.intervals import (
+    FLAT_VARIANCE,
+    Estimate,
+    bootstrap_mean,
+    correlation,
+    joint_moments,
+    r_of_moments,
+    rank_alike,
+)
 from ecgnb.leads import INDEPENDENT_LEADS, LEADS, lead_index, other_leads
+from ecgnb.reconstruction.lead_sets import find_set, lead_sets
 from ecgnb.signals.preparation import Scaling
 
 SCORES = ("mse", "r", "rmse_mv", "slope", "variance_ratio", "r2_beyond_average_beat")
@@ -200,3 +209,149 @@ def score_leads(truth_mv: np.ndarray, guess_mv: np.ndarray, lead: str) -> pd.Dat
         r = float(correlation(truth, guess))
         rows.append((name, r, float(np.sqrt(np.mean(np.square(truth - guess))))))
     return pd.DataFrame(rows, columns=["lead", "r", "rmse_mv"])
+
+
+def summarise_sets(table: pd.DataFrame, named: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Return how well sets of leads do: the best of 1 to 7 leads, and those that are named.
+
+    The best set of each size has the least mean error where it is not scored: on the validation
+    part (`validation_uv`), or on other hearts, those of other folds if there are folds.
+
+    Parameters
+    ----------
+    table
+        A row per set and recording: `heart`, `set`, `r`, `rmse_uv`, `st_<lead>`, and
+        `validation_uv`, `fold` or neither.
+    named
+        Sets to show beside, by what they are called.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `what`, `set` (of several choices the most frequent), `n_lead`, `n_heart`; `r`, `rmse_uv`
+        and `st_band_uv` (90 % of the errors of the ST level of hidden independent leads are
+        smaller), each with `_low` and `_high` of the 95 % interval over hearts.
+    """
+    sizes = {one.name: len(one.given) for one in lead_sets()}
+    table = table.assign(n_lead=table["set"].map(sizes))
+    rows = [
+        {"what": f"best of {n}"} | _summarise_set(_choose_set(own))
+        for n, own in table.groupby("n_lead")
+    ]
+    for what, leads in named.items():
+        own = table[table["set"] == find_set(leads).name]
+        rows.append({"what": what} | _summarise_set(own))
+    return pd.DataFrame(rows)
+
+
+def _choose_set(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the set that is best where they are not scored."""
+    if "validation_uv" in table:
+        means = table.groupby(["set", "heart"])["validation_uv"].mean().groupby("set").mean()
+        return table[table["set"] == means.idxmin()]
+    unit = table["fold" if "fold" in table else "heart"]
+    each = table.assign(unit=unit).groupby(["set", "unit", "heart"], as_index=False)["rmse_uv"]
+    sums = each.mean().pivot_table("rmse_uv", "set", "unit", aggfunc="sum")
+    others = -sums.sub(sums.sum(axis=1), axis=0)  # of all hearts outside the unit, equally many
+    chosen = {one: others[one].idxmin() for one in others}
+    return table[table["set"] == unit.map(chosen)]
+
+
+def _summarise_set(rows: pd.DataFrame) -> dict[str, object]:
+    name = rows["set"].mode()[0]
+    found: dict[str, object] = {"set": name, "n_lead": len(find_set(name.split("+")).given)}
+    found["n_heart"] = rows["heart"].nunique()
+    for score in ("r", "rmse_uv"):
+        each = bootstrap_mean(rows[score], groups=rows["heart"])
+        found |= {score: each.value, f"{score}_low": each.low, f"{score}_high": each.high}
+    return found | _st_band(rows)
+
+
+def _st_band(
+    rows: pd.DataFrame, *, share: float = 0.9, n_bootstrap: int = 1000
+) -> dict[str, float]:
+    """Return the band of the ST error with its interval; every heart weighs the same."""
+    hidden = {name: find_set(name.split("+")).hidden for name in rows["set"].unique()}
+    errors = [
+        pd.DataFrame({"heart": own["heart"], "uv": own[f"st_{lead}"].abs()})
+        for name, own in rows.groupby("set")
+        for lead in hidden[name]
+    ]
+    errors = pd.concat(errors).sort_values("uv")
+    hearts, place = np.unique(errors["heart"], return_inverse=True)
+    weights = (1 / np.bincount(place))[place]
+    draws = np.random.default_rng(0).integers(0, hearts.size, (n_bootstrap, hearts.size))
+    counts = np.stack([np.bincount(draw, minlength=hearts.size) for draw in draws])
+    counts = np.vstack([np.ones(hearts.size), counts])
+    sums = np.cumsum(counts[:, place] * weights, axis=1)
+    bands = errors["uv"].to_numpy()[(sums < share * sums[:, -1:]).sum(axis=1)]
+    low, high = np.quantile(bands[1:], [0.025, 0.975])
+    return {"st_band_uv": bands[0], "st_band_uv_low": low, "st_band_uv_high": high}
+
+
+def find_knee(
+    summary: pd.DataFrame, *, band_uv: float = 100.0, certain: bool = False
+) -> int | None:
+    """Return how few leads bring the band of the ST level below a limit; None if none do.
+
+    Parameters
+    ----------
+    summary
+        From `summarise_sets`.
+    band_uv
+        The limit, µV.
+    certain
+        Ask the upper end of the band's interval to lie below.
+    """
+    best = summary[summary["what"].str.startswith("best of")]
+    enough = best.loc[best["st_band_uv_high" if certain else "st_band_uv"] < band_uv, "n_lead"]
+    return int(enough.min()) if len(enough) else None
+
+
+def rank_leads(values: pd.DataFrame, column: str, *, n_bootstrap: int = 2000) -> pd.DataFrame:
+    """Return the mean value of each lead with its interval over hearts, the most useful first.
+
+    `rank` is 1 for the most; `rank_low` and `rank_high` hold it in 95 % of the draws.
+
+    Parameters
+    ----------
+    values
+        A row per `heart` and `lead`.
+    column
+        The value; leads without one are left out.
+    """
+    wide = values.pivot(index="heart", columns="lead", values=column).dropna(axis=1)
+    each = wide.to_numpy()
+    draws = np.random.default_rng(0).integers(0, len(each), (n_bootstrap, len(each)))
+    means = each[draws].mean(axis=1)
+    ranks = (-means).argsort(axis=1).argsort(axis=1) + 1
+    low, high = np.quantile(means, [0.025, 0.975], axis=0)
+    rank_low, rank_high = np.quantile(ranks, [0.025, 0.975], axis=0)
+    found = {"lead": wide.columns, "value": each.mean(axis=0), "low": low, "high": high}
+    table = pd.DataFrame(found | {"rank_low": rank_low, "rank_high": rank_high})
+    table = table.sort_values("value", ascending=False, ignore_index=True)
+    table.insert(1, "rank", np.arange(len(table)) + 1)
+    return table.assign(n_heart=len(wide))
+
+
+def correlate_ranks(values: pd.DataFrame, first: str, second: str) -> Estimate:
+    """Return Spearman's correlation over leads of two mean values, with its interval over hearts.
+
+    Parameters
+    ----------
+    values
+        A row per `heart` and `lead`; leads without either value are left out.
+    first, second
+        Columns.
+    """
+    wide = [
+        values.pivot(index="heart", columns="lead", values=name)[list(LEADS)]
+        for name in (first, second)
+    ]
+    kept = wide[0].notna().any().to_numpy() & wide[1].notna().any().to_numpy()
+    arrays = [one.to_numpy()[:, kept] for one in wide]
+    draws = np.random.default_rng(0).integers(0, len(arrays[0]), (1000, len(arrays[0])))
+    seen = [rank_alike(*(np.nanmean(one[draw], axis=0) for one in arrays)) for draw in draws]
+    low, high = np.nanquantile(seen, [0.025, 0.975])
+    whole = rank_alike(*(np.nanmean(one, axis=0) for one in arrays))
+    return Estimate(whole, float(low), float(high), len(arrays[0]))
