@@ -10,7 +10,7 @@ from ecgnb.leads import INDEPENDENT_LEADS, LEADS, LEADS_FROM_INDEPENDENT, derive
 from ecgnb.reconstruction.lead_sets import (
     NOW,
     SetTrial,
-    features_of,
+    _features_of,
     find_set,
     fit_set,
     known_by,
@@ -21,13 +21,14 @@ from ecgnb.reconstruction.lead_sets import (
     st_weights,
 )
 from ecgnb.reconstruction.scores import (
+    _hidden_by,
     correlate_ranks,
     find_knee,
     rank_leads,
     summarise_sets,
 )
 from ecgnb.simulation.cohort import write_cohort
-from ecgnb.studies.lead_sets import run_lead_sets
+from ecgnb.studies.lead_sets import USUAL_SETS, run_lead_sets
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,7 @@ def test_every_set_is_given_by_as_few_leads_as_its_rank():
 def test_a_fit_is_least_squares_on_the_lagged_leads(signals):
     leads = find_set(["V1", "V5"])
     model = fit_set(leads, lead_moments(signals[0]), penalties=(1e-12,))
-    lagged = lagged_leads(signals[0])[features_of(leads.given)]
+    lagged = lagged_leads(signals[0])[_features_of(leads.given)]
     wanted = np.linalg.lstsq(lagged.T, signals[0].T, rcond=None)[0]
     hidden = [LEADS.index(lead) for lead in leads.hidden]
     assert np.allclose(model.weights[:, hidden], wanted[:, hidden], atol=1e-5)
@@ -196,6 +197,12 @@ def test_a_choice_by_other_hearts_never_sees_the_heart():
     assert best["rmse_uv"] == pytest.approx((50.0 + 60.0 + 60.0) / 3)
 
 
+def test_the_scores_know_what_a_set_hides():
+    assert all(tuple(_hidden_by(one.name)) == one.hidden for one in lead_sets())
+    assert {find_set(LEADS[:6]).name, find_set(["II", "V1"]).name} < set(USUAL_SETS.values())
+    assert set(USUAL_SETS.values()) <= {one.name for one in lead_sets()}
+
+
 def test_the_knee_is_the_first_number_of_leads_below_the_band():
     table = pd.DataFrame({"what": ["best of 1", "best of 2", "best of 3", "I"]})
     table = table.assign(n_lead=[1, 2, 3, 1], st_band_uv=[160.0, 90.0, 95.0, 20.0])
@@ -210,11 +217,13 @@ def test_ranks_of_leads_have_intervals_over_hearts():
         [(h, lead, n + h % 3, -n) for h in hearts for n, lead in enumerate(leads)]
     )
     table.columns = ["heart", "lead", "value", "other"]
-    ranked = rank_leads(table, "value")
+    ranked = rank_leads(table.pivot(index="heart", columns="lead", values="value"))
     assert ranked["lead"].tolist() == leads[::-1]
     assert (ranked["rank_low"] == ranked["rank"]).all()
-    found = correlate_ranks(table, "value", "other")
-    assert (found.value, found.n) == (-1.0, 30)
+    wide = [table.pivot(index="heart", columns="lead", values=one) for one in ("value", "other")]
+    found = correlate_ranks(*wide)
+    assert (found.value, found.high, found.n) == (-1.0, -1.0, 30)
+    assert correlate_ranks(wide[0], wide[0].iloc[:7].drop(columns="aVL")).value == 1.0
 
 
 def test_a_run_writes_every_set_and_goes_on_where_it_stopped(tmp_path):

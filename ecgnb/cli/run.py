@@ -356,7 +356,7 @@ def prior(
 
 
 @run_app.command("lead-sets")
-def lead_sets(
+def every_lead_set(
     data: Annotated[
         Path, typer.Option(help="folder that holds twadb, ptbdb, ludb and challenge-2021")
     ],
@@ -385,9 +385,82 @@ def lead_sets(
         knee = find_knee(shown[part])
         lines += [part, shown[part].round(3).to_string(), f"leads for ST within 0.1 mV: {knee}"]
     if "values" in done.tables:
-        values = done.tables["values"]
-        shown["values"] = rank_leads(values, "others_12")
-        alike = correlate_ranks(values, "others_12", "power_uv")
+        wide = [
+            done.tables["values"].pivot(index="heart", columns="lead", values=name)
+            for name in ("others_12", "power_uv")
+        ]
+        shown["values"] = rank_leads(wide[0])
+        alike = correlate_ranks(*wide)
         lines += [shown["values"].round(4).to_string(), f"ranks against amplitude: {alike}"]
     tell({"folder": out, **shown, "failed": done.failed}, "\n".join(lines), as_json=as_json)
     _exit_if(done.failed)
+
+
+@run_app.command()
+def delineation(data: Data, out: Out, jobs: Jobs = 1, as_json: AsJson = False) -> None:
+    """Compare where waves are found with the hand-made marks of LUDB. It resumes.
+
+    Example: ecgnb run delineation --data mirror --out delineation.csv
+    """
+    from ecgnb.studies.delineation import (
+        choose_delineation,
+        run_delineation,
+        summarise_delineation,
+    )
+
+    done = run_delineation(data, out, jobs=jobs)
+    typer.echo(f"best on the half to choose on: {choose_delineation(done.table)}", err=True)
+    errors = summarise_delineation(done.table)
+    _report(out, {"errors": errors}, done.failed, as_json=as_json, digits=2)
+
+
+@run_app.command()
+def measures(
+    data: Annotated[
+        Path, typer.Option(help="folder that holds twadb, ptbdb, ludb and challenge-2021")
+    ],
+    out: Out,
+    plans: Names = "inside,days,beats",
+    jobs: Jobs = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Compare clinical measures of originals and reconstructions. It resumes.
+
+    Example: ecgnb run measures --data mirror --out measures.csv.gz --plans inside
+    """
+    from ecgnb.studies.measures import MEASURE_PLANS, compare_measures, run_measures
+
+    chosen = names_in(plans)
+    if unknown := sorted(set(chosen) - set(MEASURE_PLANS)):
+        known = ", ".join(MEASURE_PLANS)
+        raise fail(f"no plan {', '.join(unknown)}; choose from {known}", BAD_USAGE)
+    done = run_measures(data, out, plans=chosen, jobs=jobs)
+    records = done.table[done.table["kind"] == "record"]
+    agreement = compare_measures(records, ["plan", "measure", "method"])
+    _report(out, {"agreement": agreement}, done.failed, as_json=as_json, digits=2)
+
+
+@run_app.command()
+def diagnosis(data: Data, out: Out, jobs: Jobs = 1, as_json: AsJson = False) -> None:
+    """Tell conditions from originals, reconstructions and two controls. It resumes.
+
+    Example: ecgnb run diagnosis --data mirror --out diagnosis.csv.gz
+    """
+    from ecgnb.studies.diagnosis import run_diagnosis, summarise_diagnosis
+
+    done = run_diagnosis(data, out, jobs=jobs)
+    found = summarise_diagnosis(done.table)
+    _report(out, {"diagnoses": found}, done.failed, as_json=as_json, digits=3)
+
+
+@run_app.command("sequence")
+def watch_sequence(data: Both, out: Out, jobs: Jobs = 1, as_json: AsJson = False) -> None:
+    """Calibrate on leads recorded one after the other, as by a watch. It resumes.
+
+    Example: ecgnb run sequence --data mirror --out watch_sequence.csv.gz
+    """
+    from ecgnb.studies.sequence import run_sequence, summarise_sequence
+
+    done = run_sequence(data, out, jobs=jobs)
+    found = summarise_sequence(done.table)
+    _report(out, {"calibrations": found}, done.failed, as_json=as_json, digits=3)

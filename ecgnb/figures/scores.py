@@ -1,6 +1,6 @@
 """Scores as figures: matrices of leads, intervals, courses of fits, the family of choices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from ecgnb.figures.style import COLOURS
-from ecgnb.leads import LEADS
+from ecgnb.leads import LEADS, LIMB_LEADS
 from ecgnb.paper import PAPER
 
 
@@ -118,3 +118,120 @@ def plot_multiverse(axes: Sequence[Axes], table: pd.DataFrame) -> None:
     axes[2].set_yticks(range(len(options)), labels, fontsize=7)
     axes[2].invert_yaxis()
     axes[2].set_xlabel("members of the family, in order of r")
+
+
+_LIMB_STATES = ("none", *LIMB_LEADS, "two or more")
+
+
+def plot_set_classes(axes: Axes, sets: Sequence[tuple[Sequence[str], int]]) -> Axes:
+    """Return the axes with a cell for every set of leads that knows something different.
+
+    A row for what the limb leads tell, a column for each choice of chest leads, few first; the
+    colour tells how many sets of leads the cell stands for. The two cells of nothing and of
+    everything stay empty.
+
+    Parameters
+    ----------
+    axes
+        To draw on.
+    sets
+        Of each the given leads, of which two limb leads stand for all, and how many sets it is.
+    """
+    chest = [lead for lead in LEADS if lead not in LIMB_LEADS]
+    numbers = sorted(range(64), key=lambda number: (number.bit_count(), number))
+    cells = np.full((len(_LIMB_STATES), len(numbers)), np.nan)
+    for given, n_subset in sets:
+        limb = [lead for lead in given if lead in LIMB_LEADS]
+        row = _LIMB_STATES.index(limb[0]) if len(limb) == 1 else 0 if not limb else 7
+        number = sum(1 << place for place, lead in enumerate(chest) if lead in given)
+        cells[row, numbers.index(number)] = n_subset
+    axes.pcolormesh(cells, cmap="Blues", vmin=-40, vmax=60, edgecolors="white", lw=0.4)
+    axes.set_yticks(np.arange(len(_LIMB_STATES)) + 0.5, _LIMB_STATES)
+    sizes = np.array([number.bit_count() for number in numbers])
+    middles = [np.flatnonzero(sizes == size).mean() + 0.5 for size in range(7)]
+    axes.set_xticks(middles, [str(size) for size in range(7)])
+    for size in range(1, 7):
+        axes.axvline(np.flatnonzero(sizes == size)[0], color="0.3", lw=0.8)
+    axes.text(0.5, 0.5, "\u2205", ha="center", va="center", fontsize=7)
+    axes.text(63.5, 7.5, "12", ha="center", va="center", fontsize=6)
+    axes.invert_yaxis()
+    axes.set(xlabel="number of chest leads, a column for each choice", ylabel="limb leads")
+    return axes
+
+
+def plot_lead_numbers(
+    axes: Axes, tables: Mapping[str, pd.DataFrame], *, value: str, label: str
+) -> Axes:
+    """Return the axes with a value over the number of leads, a line with 95 % bars per table.
+
+    Parameters
+    ----------
+    axes
+        To draw on.
+    tables
+        By what the legend says: `n_lead`, the value, and it with `_low` and `_high`.
+    value, label
+        Column, and what the axis says.
+    """
+    for place, (name, table) in enumerate(tables.items()):
+        places = table["n_lead"] + 0.08 * (place - (len(tables) - 1) / 2)
+        colour, style = COLOURS[place % len(COLOURS)], ("-", "--", ":", "-.")[place % 4]
+        axes.vlines(places, table[f"{value}_low"], table[f"{value}_high"], color=colour, lw=1.5)
+        marker = "osD^"[place % 4]
+        axes.plot(places, table[value], style, marker=marker, ms=4, color=colour, label=name)
+    axes.set(xlabel="number of leads", ylabel=label)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(frameon=False)
+    return axes
+
+
+def plot_limits(axes: Axes, table: pd.DataFrame, *, label: str, rows: str = "method") -> Axes:
+    """Return the axes with bias (dot) and 95 % limits of agreement (bar) of each row.
+
+    Parameters
+    ----------
+    axes
+        To draw on.
+    table
+        From `studies.compare_measures`, of one measure.
+    label
+        What the axis says, with the unit.
+    rows
+        Column that names the rows.
+    """
+    places = np.arange(len(table))[::-1]
+    axes.hlines(places, table["limit_low"], table["limit_high"], color=COLOURS[0], lw=2)
+    axes.plot(table["bias"], places, "o", color=COLOURS[1], ms=5)
+    axes.axvline(0, color="0.5", lw=0.8, zorder=0)
+    axes.set_yticks(places, table[rows])
+    axes.set_ylim(-0.6, len(table) - 0.4)
+    axes.set_xlabel(label)
+    return axes
+
+
+def plot_arms(axes: Axes, table: pd.DataFrame, titles: Mapping[str, str]) -> Axes:
+    """Return the axes with the AUROC of every arm by condition, with 95 % intervals.
+
+    Parameters
+    ----------
+    axes
+        To draw on.
+    table
+        From `studies.summarise_diagnosis`, of one input lead and the originals.
+    titles
+        Of the arms, in their order.
+    """
+    targets = list(dict.fromkeys(table["target"]))
+    for place, (arm, title) in enumerate(titles.items()):
+        own = table[table["arm"] == arm].set_index("target").reindex(targets)
+        rows = np.arange(len(targets)) + 0.13 * (place - (len(titles) - 1) / 2)
+        colour = COLOURS[place % len(COLOURS)]
+        axes.hlines(rows, own["low"], own["high"], color=colour, lw=1.5)
+        axes.plot(own["auroc"], rows, "osD^vP"[place % 6], ms=4, color=colour, label=title)
+    axes.axvline(0.5, color="0.5", lw=0.8, zorder=0)
+    counts = table.groupby("target")["n_with"].first()
+    axes.set_yticks(range(len(targets)), [f"{one}\n(n = {counts[one]})" for one in targets])
+    axes.invert_yaxis()
+    axes.set_xlabel("AUROC")
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.4, -0.14))
+    return axes

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "browser_model": ["make_recording", "paste_average_beat", "predict_live", "score_hidden"],
         "cnn": ["HEADS", "StackedCnn", "matched_width"],
         "corrector": ["Corrector"],
+        "lead_sets": ["find_set", "lead_sets"],
         "linear": ["solve_ridge"],
         "methods": [
             "ALL_INPUTS",
@@ -23,11 +24,15 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "scores": [
             "compare_by_origin",
             "compare_methods",
+            "correlate_ranks",
+            "find_knee",
             "lead_usefulness",
             "only_independent",
+            "rank_leads",
             "score_leads",
             "score_pairs",
             "summarise",
+            "summarise_sets",
         ],
     },
 )

@@ -171,7 +171,7 @@ def lead_moments(signals: np.ndarray) -> np.ndarray:
     return features @ features.T
 
 
-def features_of(leads: Sequence[str]) -> np.ndarray:
+def _features_of(leads: Sequence[str]) -> np.ndarray:
     """Return the places of all lags of some leads among the features."""
     return np.concatenate([LEADS.index(lead) * _N_LAG + np.arange(_N_LAG) for lead in leads])
 
@@ -189,11 +189,11 @@ class SetModel:
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Return all leads `(lead, time)` from features `(feature, time)` of `lagged_leads`."""
-        return self.weights.T @ features[features_of(self.leads.given)]
+        return self.weights.T @ features[_features_of(self.leads.given)]
 
     def squared_error(self, moments: np.ndarray) -> np.ndarray:
         """Return the summed squared error `(lead,)` on the signals of some moments."""
-        return _squared_errors(self.weights[None], moments, features_of(self.leads.given))[0]
+        return _squared_errors(self.weights[None], moments, _features_of(self.leads.given))[0]
 
 
 def fit_set(
@@ -217,7 +217,7 @@ def fit_set(
     penalties
         Candidates, relative to the mean power of the features.
     """
-    rows = features_of(leads.given)
+    rows = _features_of(leads.given)
     gram, cross = train[np.ix_(rows, rows)], train[np.ix_(rows, NOW)]
     values, vectors = linalg.eigh(gram, check_finite=False)
     rotated, scale = vectors.T @ cross, max(np.trace(gram) / len(gram), 1e-12)
@@ -322,7 +322,7 @@ class SetTrial:
         `r` is the mean over the hidden independent leads, `rmse_uv` the root mean square error
         over all twelve, of which the known ones are exact, `st_<lead>` the error of the ST level.
         """
-        rows, weights = features_of(model.leads.given), model.weights
+        rows, weights = _features_of(model.leads.given), model.weights
         error = model.squared_error(self.moments)
         power = self.base_power + _along(weights, self.moments[np.ix_(rows, rows)] @ weights)
         power = power + 2 * _along(weights, self.base_cross[rows])

@@ -14,8 +14,7 @@ from ecgnb.intervals import (
     r_of_moments,
     rank_alike,
 )
-from ecgnb.leads import INDEPENDENT_LEADS, LEADS, lead_index, other_leads
-from ecgnb.reconstruction.lead_sets import find_set, lead_sets
+from ecgnb.leads import INDEPENDENT_LEADS, LEADS, LIMB_LEADS, lead_index, other_leads
 from ecgnb.signals.preparation import Scaling
 
 SCORES = ("mse", "r", "rmse_mv", "slope", "variance_ratio", "r2_beyond_average_beat")
@@ -211,7 +210,7 @@ def score_leads(truth_mv: np.ndarray, guess_mv: np.ndarray, lead: str) -> pd.Dat
     return pd.DataFrame(rows, columns=["lead", "r", "rmse_mv"])
 
 
-def summarise_sets(table: pd.DataFrame, named: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+def summarise_sets(table: pd.DataFrame, named: Mapping[str, str]) -> pd.DataFrame:
     """Return how well sets of leads do: the best of 1 to 7 leads, and those that are named.
 
     The best set of each size has the least mean error where it is not scored: on the validation
@@ -223,7 +222,7 @@ def summarise_sets(table: pd.DataFrame, named: Mapping[str, Sequence[str]]) -> p
         A row per set and recording: `heart`, `set`, `r`, `rmse_uv`, `st_<lead>`, and
         `validation_uv`, `fold` or neither.
     named
-        Sets to show beside, by what they are called.
+        Names of sets to show beside, by what they are called.
 
     Returns
     -------
@@ -232,15 +231,13 @@ def summarise_sets(table: pd.DataFrame, named: Mapping[str, Sequence[str]]) -> p
         and `st_band_uv` (90 % of the errors of the ST level of hidden independent leads are
         smaller), each with `_low` and `_high` of the 95 % interval over hearts.
     """
-    sizes = {one.name: len(one.given) for one in lead_sets()}
-    table = table.assign(n_lead=table["set"].map(sizes))
+    table = table.assign(n_lead=table["set"].str.count(r"\+") + 1)
     rows = [
         {"what": f"best of {n}"} | _summarise_set(_choose_set(own))
         for n, own in table.groupby("n_lead")
     ]
-    for what, leads in named.items():
-        own = table[table["set"] == find_set(leads).name]
-        rows.append({"what": what} | _summarise_set(own))
+    for what, name in named.items():
+        rows.append({"what": what} | _summarise_set(table[table["set"] == name]))
     return pd.DataFrame(rows)
 
 
@@ -259,7 +256,7 @@ def _choose_set(table: pd.DataFrame) -> pd.DataFrame:
 
 def _summarise_set(rows: pd.DataFrame) -> dict[str, object]:
     name = rows["set"].mode()[0]
-    found: dict[str, object] = {"set": name, "n_lead": len(find_set(name.split("+")).given)}
+    found: dict[str, object] = {"set": name, "n_lead": name.count("+") + 1}
     found["n_heart"] = rows["heart"].nunique()
     for score in ("r", "rmse_uv"):
         each = bootstrap_mean(rows[score], groups=rows["heart"])
@@ -271,7 +268,7 @@ def _st_band(
     rows: pd.DataFrame, *, share: float = 0.9, n_bootstrap: int = 1000
 ) -> dict[str, float]:
     """Return the band of the ST error with its interval; every heart weighs the same."""
-    hidden = {name: find_set(name.split("+")).hidden for name in rows["set"].unique()}
+    hidden = {name: _hidden_by(name) for name in rows["set"].unique()}
     errors = [
         pd.DataFrame({"heart": own["heart"], "uv": own[f"st_{lead}"].abs()})
         for name, own in rows.groupby("set")
@@ -287,6 +284,13 @@ def _st_band(
     bands = errors["uv"].to_numpy()[(sums < share * sums[:, -1:]).sum(axis=1)]
     low, high = np.quantile(bands[1:], [0.025, 0.975])
     return {"st_band_uv": bands[0], "st_band_uv_low": low, "st_band_uv_high": high}
+
+
+def _hidden_by(name: str) -> list[str]:
+    """Return the independent leads that a set leaves open; two limb leads give I and II."""
+    given = name.split("+")
+    known = {*given, "I", "II"} if len(set(given) & set(LIMB_LEADS)) > 1 else set(given)
+    return [lead for lead in INDEPENDENT_LEADS if lead not in known]
 
 
 def find_knee(
@@ -308,7 +312,7 @@ def find_knee(
     return int(enough.min()) if len(enough) else None
 
 
-def rank_leads(values: pd.DataFrame, column: str, *, n_bootstrap: int = 2000) -> pd.DataFrame:
+def rank_leads(values: pd.DataFrame, *, n_bootstrap: int = 2000) -> pd.DataFrame:
     """Return the mean value of each lead with its interval over hearts, the most useful first.
 
     `rank` is 1 for the most; `rank_low` and `rank_high` hold it in 95 % of the draws.
@@ -316,11 +320,9 @@ def rank_leads(values: pd.DataFrame, column: str, *, n_bootstrap: int = 2000) ->
     Parameters
     ----------
     values
-        A row per `heart` and `lead`.
-    column
-        The value; leads without one are left out.
+        A row per heart, a column per lead; leads without a value are left out.
     """
-    wide = values.pivot(index="heart", columns="lead", values=column).dropna(axis=1)
+    wide = values.dropna(axis=1)
     each = wide.to_numpy()
     draws = np.random.default_rng(0).integers(0, len(each), (n_bootstrap, len(each)))
     means = each[draws].mean(axis=1)
@@ -334,24 +336,30 @@ def rank_leads(values: pd.DataFrame, column: str, *, n_bootstrap: int = 2000) ->
     return table.assign(n_heart=len(wide))
 
 
-def correlate_ranks(values: pd.DataFrame, first: str, second: str) -> Estimate:
-    """Return Spearman's correlation over leads of two mean values, with its interval over hearts.
+def correlate_ranks(
+    first: pd.DataFrame, second: pd.DataFrame, *, n_bootstrap: int = 1000
+) -> Estimate:
+    """Return Spearman's correlation over leads of two means, with its 95 % interval over hearts.
+
+    Tables of the same hearts are drawn together, others each by itself.
 
     Parameters
     ----------
-    values
-        A row per `heart` and `lead`; leads without either value are left out.
     first, second
-        Columns.
+        A row per heart, a column per lead; leads that one of them lacks are left out.
     """
-    wide = [
-        values.pivot(index="heart", columns="lead", values=name)[list(LEADS)]
-        for name in (first, second)
-    ]
-    kept = wide[0].notna().any().to_numpy() & wide[1].notna().any().to_numpy()
-    arrays = [one.to_numpy()[:, kept] for one in wide]
-    draws = np.random.default_rng(0).integers(0, len(arrays[0]), (1000, len(arrays[0])))
-    seen = [rank_alike(*(np.nanmean(one[draw], axis=0) for one in arrays)) for draw in draws]
-    low, high = np.nanquantile(seen, [0.025, 0.975])
-    whole = rank_alike(*(np.nanmean(one, axis=0) for one in arrays))
-    return Estimate(whole, float(low), float(high), len(arrays[0]))
+    leads = [lead for lead in LEADS if {lead} <= set(first.dropna(axis=1)) & set(second)]
+    leads = [lead for lead in leads if second[lead].notna().all()]
+    generator, arrays = (
+        np.random.default_rng(0),
+        [one[leads].to_numpy() for one in (first, second)],
+    )
+    sizes = [(n_bootstrap, len(one)) for one in arrays]
+    draws = [generator.integers(0, size[1], size) for size in sizes]
+    if first.index.equals(second.index):
+        draws[1] = draws[0]
+    means = [one[draw].mean(axis=1) for one, draw in zip(arrays, draws, strict=True)]
+    seen = [rank_alike(*pair) for pair in zip(*means, strict=True)]
+    low, high = np.quantile(seen, [0.025, 0.975])
+    whole = rank_alike(*(one.mean(axis=0) for one in arrays))
+    return Estimate(whole, float(low), float(high), len(first))

@@ -7,11 +7,16 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submod_attrs={
         "conditions": ["run_conditions"],
         "costs": ["forecast", "read_durations"],
+        "delineation": ["summarise_delineation"],
+        "diagnosis": ["ARMS", "MARGIN", "summarise_diagnosis"],
+        "lead_sets": ["USUAL_SETS", "run_lead_sets"],
         "leaks": ["band_scores", "filter_leak", "scaling_leak", "window_leak"],
+        "measures": ["MEASURE_METHODS", "compare_measures", "measure_recording"],
         "multiverse": ["near_paper", "run_multiverse", "summarise_members"],
         "population": ["run_population"],
         "reconstruction": ["run_reconstruction"],
         "runner": ["Outcome"],
+        "sequence": ["WATCH_ARMS", "summarise_sequence"],
         "symptoms": ["compare_symptoms"],
     },
 )
