@@ -29,6 +29,8 @@ from ecgnb.signals.filters import MissingStretches, blank_missing, clean, fill_m
 
 BLOCK_S, CONTEXT_S, FADE_S = 300.0, 30.0, 2.0
 
+_NEAR_S = 2.0  # how far any of the methods below looks
+
 _LOOKED_AT_S = 300.0  # of a recording, where it misses least, to tell whether it can be used
 
 NEAR_BY = frozenset(
@@ -178,7 +180,7 @@ def reconstruct_blocks(
     share, tail = (np.arange(2 * fade) + 0.5) / max(2 * fade, 1), None
     todo = range(first - again, len(blocks))
     for at in follow(todo, len(todo), "blocks of 5 min", shown=shown):
-        made, offset = _reconstructed(filled, blocks[at], work), _end(blocks[at].first, ratio)
+        made, offset = _reconstructed(filled, blocks[at], work)
         start = _end(blocks[at].start, ratio) - fade * (at > 0) - offset
         piece, rest = made[:, start : ends[at] - offset], made[:, ends[at] - offset :]
         if tail is not None:
@@ -193,17 +195,28 @@ def _end(sample: int, ratio: Fraction) -> int:
     return -(-sample * ratio.numerator // ratio.denominator)
 
 
-def _reconstructed(filled: _Filled, block: Block, work: Work) -> np.ndarray:
-    """Return twelve leads `(lead, time)` of all that is read of a block, missing where it is."""
+def _reconstructed(filled: _Filled, block: Block, work: Work) -> tuple[np.ndarray, int]:
+    """Return twelve leads `(lead, time)` of a block, missing where it is, and their first sample.
+
+    A method that looks at moments near by is given what is kept and 2 s on either side.
+    """
     given, whole = filled.read(block.first, block.last)
-    rate = filled.long.sampling_rate
+    rate, ratio = filled.long.sampling_rate, _ratio(filled.long.sampling_rate, work.sampling_rate)
     signal = clean(
         whole[None], rate, to_rate=work.sampling_rate, low_hz=work.low_hz, high_hz=work.high_hz
     )[0]
-    made = np.asarray(work.predict(signal))
+    missing = np.zeros((1, signal.size))
+    blank_missing(missing, work.sampling_rate, given, rate)
+    offset = _end(block.first, ratio)
+    if not work.fade_s:
+        near = round(_NEAR_S * work.sampling_rate)
+        begin = max(_end(block.start, ratio) - offset - near, 0)
+        used = slice(begin, _end(block.stop, ratio) - offset + near)
+        signal, missing, offset = signal[used], missing[:, used], offset + begin
+    made = np.array(work.predict(signal), dtype=np.float32)
     made[lead_index(work.lead)] = signal
-    blank_missing(made, work.sampling_rate, given, rate)
-    return made.astype(np.float32)
+    made[:, np.isnan(missing[0])] = np.nan
+    return made, offset
 
 
 def write_blocks(
