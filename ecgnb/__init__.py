@@ -28,6 +28,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "reconstruction.methods": ["METHODS", "score_method"],
         "reconstruction.personal": ["fit_personal", "reconstruct"],
         "reconstruction.scores": ["summarise"],
+        "reconstruction.streaming": ["stream"],
         "records.databases": ["load_database"],
         "records.record": ["Record", "RecordError"],
         "records.recordings": ["read_recording"],

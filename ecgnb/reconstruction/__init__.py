@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "score_method",
         ],
         "model_files": ["load_personal", "save_personal"],
+        "blocks": ["Work", "reconstruct_blocks", "reconstruct_file", "write_blocks"],
         "personal": ["CAUTION", "PersonalModel", "clean_input", "fit_personal", "reconstruct"],
         "scores": [
             "compare_by_origin",
@@ -34,5 +35,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "summarise",
             "summarise_sets",
         ],
+        "streaming": ["Stream", "stream"],
     },
 )

@@ -25,7 +25,13 @@ from ecgnb.records.formats.channels import Request
 from ecgnb.records.long_files import LongLead, LongWriter, open_lead
 from ecgnb.records.record import Record, RecordError
 from ecgnb.signals.checks import MAX_LOST
-from ecgnb.signals.filters import MissingStretches, blank_missing, clean, fill_missing
+from ecgnb.signals.filters import (
+    CausalFilter,
+    MissingStretches,
+    blank_missing,
+    clean,
+    fill_missing,
+)
 
 BLOCK_S, CONTEXT_S, FADE_S = 300.0, 30.0, 2.0
 
@@ -45,7 +51,8 @@ class Work:
     """What is done with each block: `predict(signal (time,)) -> (lead, time)`, both in mV.
 
     The signal is filtered between the corners and at `sampling_rate` Hz. `fade_s` is 0 where the
-    prediction of a moment hangs on moments near by alone.
+    prediction of a moment hangs on moments near by alone. With `causal` the filter looks back
+    only, as in a stream: the recording must have the model's rate.
     """
 
     lead: str
@@ -54,14 +61,15 @@ class Work:
     low_hz: float | None = 0.5
     high_hz: float | None = 40.0
     fade_s: float = FADE_S
+    causal: bool = False
 
     @classmethod
-    def of(cls, model: PersonalModel) -> "Work":
+    def of(cls, model: PersonalModel, *, causal: bool = False) -> "Work":
         """Return what a personal model does with each block."""
         options = model.options
         fade_s = 0.0 if model.method in NEAR_BY else FADE_S
         corners = (options.low_hz, options.high_hz)
-        return cls(model.lead, model.predict, options.sampling_rate, *corners, fade_s)
+        return cls(model.lead, model.predict, options.sampling_rate, *corners, fade_s, causal)
 
 
 @dataclass(frozen=True)
@@ -155,6 +163,30 @@ class _Filled:
         return None
 
 
+class _Forwards:
+    """A long lead after the causal filter, whose state goes on from block to block."""
+
+    def __init__(self, long: LongLead, work: Work) -> None:
+        if long.sampling_rate != work.sampling_rate:
+            raise ValueError(
+                f"a causal filter at {work.sampling_rate:g} Hz cannot take {long.sampling_rate:g} "
+                "Hz: resample the recording first"
+            )
+        self.long = long
+        self.filter = CausalFilter(work.sampling_rate, work.low_hz, work.high_hz)
+        self.start, self.kept = 0, np.zeros(0)
+
+    def read(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the samples `(time,)` as they are, and filtered; blocks come in order."""
+        while (at := self.start + self.kept.size) < last:
+            stop = min(at + round(BLOCK_S * self.long.sampling_rate), last)
+            more = self.filter.apply(np.asarray(self.long.read(at, stop), dtype=np.float64))
+            self.kept = np.concatenate([self.kept, more])[max(first - self.start, 0) :]
+            self.start = max(self.start, min(first, stop))
+        kept = self.kept[first - self.start : last - self.start]
+        return np.asarray(self.long.read(first, last)), kept
+
+
 def reconstruct_blocks(
     long: LongLead, work: Work, *, skip: int = 0, shown: bool = False
 ) -> Iterator[np.ndarray]:
@@ -172,6 +204,8 @@ def reconstruct_blocks(
         Whether to tell on stderr how far it is and how long it will take.
     """
     filled, ratio = _Filled(long), _ratio(long.sampling_rate, work.sampling_rate)
+    if work.causal:
+        filled = _Forwards(long, work)
     blocks = cut_blocks(long.n_time, long.sampling_rate, work.sampling_rate)
     fade = round(work.fade_s * work.sampling_rate / 2)
     ends = [_end(block.stop, ratio) - fade * (block is not blocks[-1]) for block in blocks]
@@ -195,16 +229,17 @@ def _end(sample: int, ratio: Fraction) -> int:
     return -(-sample * ratio.numerator // ratio.denominator)
 
 
-def _reconstructed(filled: _Filled, block: Block, work: Work) -> tuple[np.ndarray, int]:
+def _reconstructed(
+    filled: _Filled | _Forwards, block: Block, work: Work
+) -> tuple[np.ndarray, int]:
     """Return twelve leads `(lead, time)` of a block, missing where it is, and their first sample.
 
     A method that looks at moments near by is given what is kept and 2 s on either side.
     """
     given, whole = filled.read(block.first, block.last)
     rate, ratio = filled.long.sampling_rate, _ratio(filled.long.sampling_rate, work.sampling_rate)
-    signal = clean(
-        whole[None], rate, to_rate=work.sampling_rate, low_hz=work.low_hz, high_hz=work.high_hz
-    )[0]
+    how = {"to_rate": work.sampling_rate, "low_hz": work.low_hz, "high_hz": work.high_hz}
+    signal = whole if work.causal else clean(whole[None], rate, **how)[0]
     missing = np.zeros((1, signal.size))
     blank_missing(missing, work.sampling_rate, given, rate)
     offset = _end(block.first, ratio)
@@ -253,7 +288,7 @@ def write_blocks(
     OSError
         If the disk is full; a run with more room goes on.
     """
-    options = (work.lead, work.sampling_rate, work.low_hz, work.high_hz, work.fade_s)
+    options = (work.lead, work.sampling_rate, work.low_hz, work.high_hz, work.fade_s, work.causal)
     made_of = (long.digest, long.n_time, options, BLOCK_S, CONTEXT_S, comments, key)
     whole_key = sha256_of(repr((version("ecgnb"), made_of)).encode())
     target.parent.mkdir(parents=True, exist_ok=True)

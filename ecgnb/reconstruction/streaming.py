@@ -1,0 +1,110 @@
+"""Twelve leads as the samples of one come, with a fixed delay.
+
+The filter is causal: it looks back only, and shifts waves by a few ms that depend on frequency.
+What is returned does not depend on the pieces in which the samples come, to the last bit: the
+filter carries its state, and a look-up gives a moment the same bits whatever lies beside it.
+"""
+
+import numpy as np
+
+from ecgnb.leads import LEADS, lead_index
+from ecgnb.reconstruction.neighbours import EMBEDDING_REACHES_S
+from ecgnb.reconstruction.personal import PersonalModel
+from ecgnb.signals.filters import CausalFilter
+
+STEP_S = 0.25
+
+_METHODS = ("neighbours",)
+
+
+class Stream:
+    """What has been pushed and not yet returned; made by `stream`.
+
+    Attributes
+    ----------
+    delay_s
+        A sample comes back reconstructed at most so much later, s.
+    sampling_rate
+        Of what is pushed and of what comes back, Hz.
+    """
+
+    def __init__(self, model: PersonalModel) -> None:
+        options = model.options
+        self.model, self.sampling_rate = model, options.sampling_rate
+        self._step = max(round(STEP_S * self.sampling_rate), 1)
+        self._reach = max(round(reach_s * self.sampling_rate) for reach_s in EMBEDDING_REACHES_S)
+        self._filter = CausalFilter(self.sampling_rate, options.low_hz, options.high_hz)
+        self._signal, self._missing = np.zeros(0), np.zeros(0, dtype=bool)
+        self._first = self._n_done = 0  # of what is kept, and of what was returned
+
+    @property
+    def delay_s(self) -> float:
+        """What the look-up looks ahead, and the time until a step is full, s."""
+        return (self._reach + self._step) / self.sampling_rate
+
+    def push(self, samples: np.ndarray) -> np.ndarray:
+        """Return the leads `(lead, time)` in mV that can be told now; often none.
+
+        Parameters
+        ----------
+        samples
+            The next ones `(time,)` of the lead, mV; missing ones NaN.
+        """
+        samples = np.atleast_1d(np.asarray(samples, dtype=np.float64))
+        self._signal = np.concatenate([self._signal, self._filter.apply(samples)])
+        self._missing = np.concatenate([self._missing, ~np.isfinite(samples)])
+        told = self._first + self._signal.size - self._reach
+        return self._take(told // self._step * self._step)
+
+    def finish(self) -> np.ndarray:
+        """Return the leads of the samples that are left: nothing will come after them."""
+        return self._take(self._first + self._signal.size)
+
+    def _take(self, stop: int) -> np.ndarray:
+        """Return the leads from what was returned last up to a sample, and forget what is past."""
+        if stop <= self._n_done or self._signal.size <= 2 * self._reach:
+            return np.zeros((len(LEADS), 0), dtype=np.float32)
+        window = slice(0, stop + self._reach - self._first)
+        made = np.array(self.model.predict(self._signal[window]), dtype=np.float32)
+        made[lead_index(self.model.lead)] = self._signal[window]
+        made[:, self._missing[window]] = np.nan
+        made = made[:, self._n_done - self._first : stop - self._first]
+        first = max(stop - self._reach, 0)
+        self._signal = self._signal[first - self._first :]
+        self._missing = self._missing[first - self._first :]
+        self._first, self._n_done = first, stop
+        return made
+
+
+def stream(model: PersonalModel) -> Stream:
+    """Return what turns one lead into twelve as its samples come.
+
+    Parameters
+    ----------
+    model
+        Of the method `neighbours`, which looks 0.2 s ahead and back.
+
+    Raises
+    ------
+    ValueError
+        For a model of a method that looks further, or searches R peaks.
+
+    Examples
+    --------
+    >>> from ecgnb.reconstruction.personal import fit_personal
+    >>> from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
+    >>> record = simulate_record(SimulationOptions(duration_s=30.0), seed=0).record
+    >>> coming = stream(fit_personal(record, "II", method="neighbours"))
+    >>> coming.delay_s
+    0.448
+    >>> coming.push(np.zeros(50)).shape, coming.push(np.zeros(200)).shape
+    ((12, 0), (12, 186))
+    """
+    slack = getattr(getattr(model.model, "models", (None,))[0], "slack", 1.0)
+    if model.method not in _METHODS or slack:
+        raise ValueError(
+            f"a model of {model.method} cannot follow a stream: it looks further than "
+            f"{max(EMBEDDING_REACHES_S):g} s, searches R peaks, or was fitted by version 0.1.0; "
+            f"fit one of {', '.join(_METHODS)}"
+        )
+    return Stream(model)
