@@ -29,7 +29,7 @@ from ecgnb.leads import LEADS, other_leads
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ecgnb.reconstruction.personal import PersonalModel
+    from ecgnb.reconstruction.personal import PersonalModel, Reconstruction
     from ecgnb.records.record import Record
 
 Rate = Annotated[
@@ -50,12 +50,12 @@ LeadNames = Annotated[str, typer.Option("--leads", help='names to leads, such as
 
 CalibrationNames = Annotated[str, typer.Option("--calibration-leads", help="of the calibration")]
 
-Calibrations = Annotated[
+MethodName = Annotated[str, typer.Option(help="another_day, neighbours, best, ...")]
+
+CalibrationFiles = Annotated[
     list[Path] | None,
     typer.Option(help="12 leads of the same person, 5 s or more; may be given several times"),
 ]
-
-MethodName = Annotated[str, typer.Option(help="another_day, neighbours, best, ...")]
 
 Seed = Annotated[int, typer.Option(min=0, help="of the network's fit")]
 
@@ -124,7 +124,7 @@ def fit_model(
         [file for path in (arrays, card) for file in (path, checksum_path(path))],
         [file for path in calibration for file in recording_files(path)],
     )
-    _check_number(calibration, method)
+    _check_number(len(calibration), method)
     given = [GivenFile(path, sampling_rate, unit, names) for path in calibration]
     known = _read_all(given, lambda one, leads: one.read(leads), lead)
     refuse_other_model(card, signals_digest(*known))
@@ -137,12 +137,12 @@ def fit_model(
     tell(facts, text, as_json=as_json)
 
 
-def _check_number(calibration: list, method: str) -> None:
+def _check_number(n_calibration: int, method: str) -> None:
     """End the program if a method is given more calibrations than it can take."""
     from ecgnb.reconstruction.personal import DEFAULT_METHOD
 
-    if len(calibration) > 1 and method != DEFAULT_METHOD:
-        text = f"{method} takes one calibration, {len(calibration)} were given"
+    if n_calibration > 1 and method != DEFAULT_METHOD:
+        text = f"{method} takes one calibration, {n_calibration} were given"
         raise fail(f"{text}; --method {DEFAULT_METHOD} takes several", BAD_USAGE)
 
 
@@ -186,14 +186,34 @@ def _read_what_is_there(read: "Callable[[tuple[str, ...]], Record]", lead: str) 
     return replace(alone, signals=signals, leads=names, quality=())
 
 
+@dataclass(frozen=True)
+class ReconstructionTask:
+    """What is to be made of which recording, by whose model, and where it goes."""
+
+    given: GivenFile
+    calibrations: tuple[GivenFile, ...]
+    model: Path | None
+    lead: str
+    method: str
+    seed: int
+    out: str
+    plot: Path | None
+    bands: bool
+    same_session: bool
+    force: bool
+
+
 def reconstruct_leads(
     recording: Annotated[Path, typer.Argument(help=f"the lead: {_KINDS}")],
     out: Annotated[str, typer.Option(help="OUT.hea and OUT.dat, or a folder", metavar="PATH")],
-    calibration: Calibrations = None,
+    calibration: CalibrationFiles = None,
     lead: Annotated[str, typer.Option(help="which lead the recording holds")] = "",
     model: Annotated[Path | None, typer.Option(help="a model that `ecgnb fit` kept")] = None,
     method: MethodName = "another_day",
     plot: Annotated[Path | None, typer.Option(help="picture: .png, .pdf or .svg")] = None,
+    bands: Annotated[bool, typer.Option(help="write OUT_bands too: 90 % bands")] = False,
+    same_session: Annotated[bool, typer.Option(help="electrodes left as calibrated")] = False,
+    force: Annotated[bool, typer.Option(help="use a calibration that has expired")] = False,
     sampling_rate: Rate = None,
     unit: Unit = "",
     names: LeadNames = "",
@@ -204,32 +224,56 @@ def reconstruct_leads(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Give twelve leads back for a recording of one, from a calibration or a kept model.
+    """Give twelve leads back for a recording of one, from calibrations or a kept model.
 
     Example: ecgnb reconstruct watch.csv --calibration hospital.xml --lead I --out twelve
     """
-    from ecgnb.reconstruction.personal import reconstruct as reconstruct_record
+    given = GivenFile(recording, sampling_rate, unit, names, channel)
+    said = (calibration_rate, calibration_unit, calibration_names)
+    own = tuple(GivenFile(path, *said) for path in calibration or [])
+    choices = (lead, method, seed, out, plot, bands, same_session, force)
+    _carry_out(ReconstructionTask(given, own, model, *choices), as_json=as_json)
+
+
+def _carry_out(task: ReconstructionTask, *, as_json: bool) -> None:
+    """Make what a task says, and tell it; all that can be checked is checked before."""
+    from ecgnb.reconstruction.personal import reconstruct_with_bands
     from ecgnb.records.wfdb_files import write_record
 
-    calibration = calibration or []
-    place = _checked_place(out, plot, calibration, model)
-    personal, read = _kept(model)
-    lead, method = _agreed(lead, personal), _method(method)
-    given = GivenFile(recording, sampling_rate, unit, names, channel)
-    record = given.read((lead,))
-    read += [file for path in calibration for file in recording_files(path)]
-    target, digest = _free_target(given, f"{record.name}_{lead}_12", place, plot=plot, read=read)
-    said = (calibration_rate, calibration_unit, calibration_names)
-    own = [GivenFile(path, *said) for path in calibration]
+    place = _checked_place(task)
+    personal, read = _kept(task.model)
+    lead, method = _agreed(task.lead, personal), _method(task.method)
+    record = task.given.read((lead,))
+    read += [file for one in task.calibrations for file in recording_files(one.path)]
+    target, digest = _free_target(task, f"{record.name}_{lead}_12", place, read=read)
     notes = (target.note,) if target.note else ()
     if personal is None:
-        personal, noted = _calibrated(own, given, lead, method=method, seed=seed)
+        personal, noted = _calibrated(task, lead, method=method)
         notes += noted
-    made = reconstruct_record(record, personal, name=target.name)
-    made = replace(made, comments=(*made.comments, made_of(digest)), notes=(*notes, *made.notes))
-    header = write_record(made, target.folder)
-    _draw(made, personal.lead, plot, digest)
-    _tell_made(made, personal, header, plot, as_json=as_json)
+    how = {"same_session": task.same_session, "force": task.force}
+    made = reconstruct_with_bands(record, personal, name=target.name, **how)
+    _check_bands(task, made)
+    made = replace(made, record=_signed(made.record, digest, notes))
+    header = write_record(made.record, target.folder)
+    if task.bands:
+        write_record(_signed(made.bands, digest), target.folder)
+    if task.plot is not None:
+        _draw(made, personal.lead, task.plot, digest)
+    _tell_made(made, personal, header, task, as_json=as_json)
+
+
+def _signed(record: "Record", digest: str, notes: tuple[str, ...] = ()) -> "Record":
+    """Return a record that says of which recording it was made."""
+    comments = (*record.comments, made_of(digest))
+    return replace(record, comments=comments, notes=(*notes, *record.notes))
+
+
+def _check_bands(task: ReconstructionTask, made: "Reconstruction") -> None:
+    from ecgnb.reconstruction.personal import DEFAULT_METHOD
+
+    if task.bands and made.bands is None:
+        text = f"--bands: only models of the method {DEFAULT_METHOD} give bands; fit one"
+        raise fail(text, BAD_USAGE)
 
 
 def _kept(model: Path | None) -> tuple["PersonalModel | None", list[Path]]:
@@ -241,51 +285,59 @@ def _kept(model: Path | None) -> tuple["PersonalModel | None", list[Path]]:
     return load_personal(model), list(model_files(model))
 
 
-def _checked_place(
-    out: str, plot: Path | None, calibration: list[Path], model: Path | None
-) -> tuple[Path, str]:
+def _checked_place(task: ReconstructionTask) -> tuple[Path, str]:
     """Return folder and name of the result, once all that can be checked beforehand is."""
-    if bool(calibration) == (model is not None):
+    if bool(task.calibrations) == (task.model is not None):
         raise fail("give either --calibration with --lead, or --model", BAD_USAGE)
-    place = parse_out(out)
-    check_picture(plot)
+    _check_number(len(task.calibrations), task.method)
+    place = parse_out(task.out)
+    check_picture(task.plot)
     return place
 
 
 def _tell_made(
-    made: "Record", personal: "PersonalModel", header: Path, plot: Path | None, *, as_json: bool
+    made: "Reconstruction",
+    personal: "PersonalModel",
+    header: Path,
+    task: ReconstructionTask,
+    *,
+    as_json: bool,
 ) -> None:
     """Print what to expect of a reconstruction, its notes and where it is."""
-    lines = [_expectation(personal), *_notes(made)]
-    lines += [f"the 12 leads are in {header}", *([f"the picture is {plot}"] if plot else [])]
-    facts = _facts(personal) | {"record": header, "picture": plot, "notes": made.notes}
+    bands = header.with_name(f"{made.bands.name}.hea") if task.bands else None
+    lines = [_expectation(personal, made), *_notes(made.record)]
+    lines.append(f"the 12 leads are in {header}")
+    lines += [f"the bands are in {bands}"] if bands else []
+    lines += [f"the picture is {task.plot}"] if task.plot else []
+    facts = _facts(personal) | {"expected": made.expected, "expired": made.expired}
+    facts |= {"record": header, "bands": bands, "picture": task.plot, "notes": made.record.notes}
     tell(facts, "\n".join(lines), as_json=as_json)
 
 
 def _free_target(
-    given: GivenFile, name: str, place: tuple[Path, str], *, plot: Path | None, read: list[Path]
+    task: ReconstructionTask, name: str, place: tuple[Path, str], *, read: list[Path]
 ) -> tuple[OutputTarget, str]:
     """Return where the result goes and the digest of the recording; nothing read is written."""
-    files = recording_files(given.path)
+    files = recording_files(task.given.path)
     digest = digest_of(files)
-    target = choose_target(place, name, digest)
-    pictures = [plot] if plot else []
+    target = choose_target(place, name, digest, bands=task.bands)
+    pictures = [task.plot] if task.plot else []
     refuse_overlap([*target.files, *pictures], [*files, *read])
     refuse_overlap(pictures, target.files)
-    refuse_other_picture(plot, digest)
+    refuse_other_picture(task.plot, digest)
     return target, digest
 
 
 def _calibrated(
-    own: list[GivenFile], given: GivenFile, lead: str, *, method: str, seed: int
+    task: ReconstructionTask, lead: str, *, method: str
 ) -> tuple["PersonalModel", tuple[str, ...]]:
     """Return the model fitted on calibrations, and their notes."""
     from ecgnb.reconstruction.personal import fit_personal
 
-    _check_number(own, method)
-    known = _read_all(own, lambda one, leads: _calibration(one, given, leads), lead)
+    own = list(task.calibrations)
+    known = _read_all(own, lambda one, leads: _calibration(one, task.given, leads), lead)
     noted = tuple(f"calibration: {note}" for note in _named_notes(known))
-    return fit_personal(known, lead, method=method, seed=seed), noted
+    return fit_personal(known, lead, method=method, seed=task.seed), noted
 
 
 def _notes(record: "Record") -> list[str]:
@@ -350,23 +402,31 @@ def _facts(model: "PersonalModel") -> dict[str, object]:
     }
 
 
-def _expectation(model: "PersonalModel") -> str:
-    """Return what to expect of a model, a line per lead."""
+def _expectation(model: "PersonalModel", made: "Reconstruction | None" = None) -> str:
+    """Return what to expect of a model, or of one reconstruction, a line per lead."""
     from ecgnb.reconstruction.personal import CAUTION
 
-    table = model.expected.round(3).to_string(index=False)
-    measured = f"measured on {model.held_back_s:.0f} s of the calibration that were held back"
-    if model.held_back_s == 0:
-        duration = model.training["duration_s"]
-        measured = f"measured on each tenth of the calibration ({duration:.0f} s) by the others"
-    head = f"from {model.lead} by {model.method}: what to expect, {measured} (error in mV)"
-    return "\n".join([head, table, CAUTION, *(f"warning: {each}" for each in model.warnings)])
+    said = model if made is None else made
+    table = said.expected.round(3).to_string(index=False)
+    head = f"from {model.lead} by {model.method}: what to expect, {said.how_measured}"
+    lines = [f"{head} (error in mV)", table, CAUTION if made is None else made.caution]
+    lines += _other_day(model) if made is None else []
+    return "\n".join([*lines, *(f"warning: {each}" for each in model.warnings)])
 
 
-def _draw(made: "Record", lead: str, path: Path | None, digest: str) -> None:
-    """Write the picture of a reconstruction, if asked for, which says of which recording it is."""
-    if path is None:
-        return
+def _other_day(model: "PersonalModel") -> list[str]:
+    """Return lines on what to expect on another day, none where nothing was recorded."""
+    from ecgnb.reconstruction.personal import expect_other_day
+
+    table = expect_other_day(model)
+    if table is None:
+        return []
+    head = "on another day, from 10 s, other people had (median, 10 and 90 % of the persons):"
+    return [head, table.round(2).to_string(index=False)]
+
+
+def _draw(made: "Reconstruction", lead: str, path: Path, digest: str) -> None:
+    """Write the picture of a reconstruction, which says of which recording it is."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -376,9 +436,9 @@ def _draw(made: "Record", lead: str, path: Path | None, digest: str) -> None:
     from ecgnb.signals.filters import wholest_start
 
     figure, axes = plt.subplots(figsize=(10, 13), layout="constrained")
-    rate = made.sampling_rate
-    start = wholest_start(made.lead(lead), round(SHOWN_S * rate))
-    plot_reconstruction(axes, made, lead, start_s=start / rate)
+    rate = made.record.sampling_rate
+    start = wholest_start(made.record.lead(lead), round(SHOWN_S * rate))
+    plot_reconstruction(axes, made.record, lead, start_s=start / rate, bands=made.bands)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130, metadata={PICTURES[path.suffix.lower()]: made_of(digest)})
     plt.close(figure)

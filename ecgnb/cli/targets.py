@@ -24,11 +24,13 @@ class OutputTarget:
     folder: Path
     name: str
     note: str = ""
+    bands: bool = False
 
     @property
-    def files(self) -> tuple[Path, Path]:
-        """The header and the sample file."""
-        return self.folder / f"{self.name}.hea", self.folder / f"{self.name}.dat"
+    def files(self) -> tuple[Path, ...]:
+        """The header and the sample file, and those of the bands if there are to be any."""
+        names = [self.name, *([f"{self.name}_bands"] if self.bands else [])]
+        return tuple(self.folder / f"{name}{end}" for name in names for end in (".hea", ".dat"))
 
 
 def made_of(digest: str) -> str:
@@ -110,7 +112,9 @@ def parse_out(out: str) -> tuple[Path, str]:
     return path.parent, stem
 
 
-def choose_target(out: tuple[Path, str], name: str, digest: str) -> OutputTarget:
+def choose_target(
+    out: tuple[Path, str], name: str, digest: str, *, bands: bool = False
+) -> OutputTarget:
     """Return where a reconstruction goes; a result of another recording is never replaced.
 
     Parameters
@@ -121,11 +125,13 @@ def choose_target(out: tuple[Path, str], name: str, digest: str) -> OutputTarget
         Of the record in a folder. If another recording's result has it, a number is added.
     digest
         Of the recording, from `digest_of`.
+    bands
+        Whether a second record holds bands.
     """
     folder, stem = out
     if not stem:
-        return _numbered(folder, name, digest)
-    target = OutputTarget(folder, stem)
+        return _numbered(folder, name, digest, bands)
+    target = OutputTarget(folder, stem, bands=bands)
     if not _is_free(target, digest):
         raise fail(
             f"{target.files[0]} is there already and was not made of this recording; "
@@ -134,21 +140,22 @@ def choose_target(out: tuple[Path, str], name: str, digest: str) -> OutputTarget
     return target
 
 
-def _numbered(folder: Path, name: str, digest: str) -> OutputTarget:
-    number, target = 1, OutputTarget(folder, name)
+def _numbered(folder: Path, name: str, digest: str, bands: bool) -> OutputTarget:
+    number, target = 1, OutputTarget(folder, name, bands=bands)
     while not _is_free(target, digest):
         number += 1
         note = f"{name} in {folder} was made of another recording and stays"
-        target = OutputTarget(folder, f"{name}_{number}", note)
+        target = OutputTarget(folder, f"{name}_{number}", note, bands)
     return target
 
 
 def _is_free(target: OutputTarget, digest: str) -> bool:
     """Return whether nothing is there, or an earlier result of the same recording."""
-    header, samples = target.files
-    if not os.path.lexists(header) and not os.path.lexists(samples):
-        return True
-    return _says(header, made_of(digest))
+    pairs = zip(target.files[::2], target.files[1::2], strict=True)
+    return all(
+        not (os.path.lexists(header) or os.path.lexists(samples)) or _says(header, made_of(digest))
+        for header, samples in pairs
+    )
 
 
 def _says(path: Path, text: str) -> bool:

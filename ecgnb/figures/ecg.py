@@ -66,7 +66,13 @@ def plot_error(axes: Axes, error_mv: np.ndarray, sampling_rate: float) -> Axes:
 
 
 def plot_reconstruction(
-    axes: Axes, made: Record, lead: str, *, start_s: float = 0.0, duration_s: float = SHOWN_S
+    axes: Axes,
+    made: Record,
+    lead: str,
+    *,
+    start_s: float = 0.0,
+    duration_s: float = SHOWN_S,
+    bands: Record | None = None,
 ) -> Axes:
     """Return the axes with 12 leads on ECG paper: the recorded one black, the others orange.
 
@@ -80,14 +86,18 @@ def plot_reconstruction(
         The recorded one.
     start_s, duration_s
         The piece that is shown.
+    bands
+        From `personal.reconstruct_with_bands`: drawn as pale areas around the leads.
     """
     start = round(start_s * made.sampling_rate)
     stop = min(start + round(duration_s * made.sampling_rate), made.n_time)
-    plot_ecg(axes, made.signals[:, start:stop], made.sampling_rate)
+    limits = None if bands is None else bands.signals[:, start:stop].reshape(2, len(LEADS), -1)
+    plot_ecg(axes, made.signals[:, start:stop], made.sampling_rate, limits=limits)
     courses = [line for line in axes.lines if len(line.get_xdata()) == stop - start]
     for name, line in zip(LEADS, courses, strict=True):  # the other lines are pulses
         line.set_color(TRUTH if name == lead else GUESS)
     text = f"{for_figure(made.name)}: {lead} recorded, 11 leads reconstructed"
+    text += "" if bands is None else ", 90 % bands"
     axes.set_title(f"{text}. Not for diagnosis.", fontsize=9)
     return axes
 
@@ -99,6 +109,7 @@ def plot_ecg(
     *,
     leads: Sequence[str] = LEADS,
     overlay: np.ndarray | None = None,
+    limits: np.ndarray | None = None,
     spacing_mv: float | None = None,
     n_column: int | None = None,
 ) -> Axes:
@@ -119,6 +130,8 @@ def plot_ecg(
         Names of the leads; they fill the first column downwards, then the next.
     overlay
         A second set of signals, drawn over the first in orange.
+    limits
+        Lower and upper `(2, lead, time)`, drawn as pale orange areas.
     spacing_mv
         Distance of two rows; without it 1.5 to 3 mV, so that rows hardly touch.
     n_column
@@ -141,6 +154,9 @@ def plot_ecg(
         start, base = starts[place // n_row], bases[place % n_row]
         times = start + np.arange(signals.shape[-1]) / sampling_rate
         axes.plot(times, base + centred[place], color=TRUTH, lw=0.9 if overlay is None else 1.7)
+        if limits is not None:
+            low_mv, high_mv = limits[:, place] - np.nanmedian(signals[place]) + base
+            axes.fill_between(times, low_mv, high_mv, color=GUESS, alpha=0.25, lw=0)
         if overlay is not None:
             moved = overlay[place] - np.nanmedian(signals[place])
             axes.plot(times, base + moved, color=GUESS, lw=0.9)

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "browser_model": ["make_recording", "paste_average_beat", "predict_live", "score_hidden"],
         "cnn": ["HEADS", "StackedCnn", "matched_width"],
         "corrector": ["Corrector"],
+        "expiry": ["load_expectation"],
         "lead_sets": ["find_set", "lead_sets"],
         "linear": ["solve_ridge"],
         "methods": [
@@ -21,7 +22,15 @@ __getattr__, __dir__, __all__ = lazy.attach(
         ],
         "model_files": ["load_personal", "save_personal"],
         "blocks": ["Work", "reconstruct_blocks", "reconstruct_file", "write_blocks"],
-        "personal": ["CAUTION", "PersonalModel", "clean_input", "fit_personal", "reconstruct"],
+        "personal": [
+            "CAUTION",
+            "PersonalModel",
+            "clean_input",
+            "expect_other_day",
+            "fit_personal",
+            "reconstruct",
+            "reconstruct_with_bands",
+        ],
         "scores": [
             "compare_by_origin",
             "compare_methods",

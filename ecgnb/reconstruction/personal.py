@@ -25,7 +25,14 @@ from ecgnb.leads import (
     standard_name,
 )
 from ecgnb.reconstruction.another_day import LEAST_S, fit_another_day
-from ecgnb.reconstruction.expectation import PersonalDayModel, make_personal
+from ecgnb.reconstruction.expectation import (
+    SITUATIONS,
+    PersonalDayModel,
+    error_terms,
+    expect,
+    make_personal,
+)
+from ecgnb.reconstruction.expiry import load_expectation, signs_of_expiry
 from ecgnb.reconstruction.methods import METHODS, LeadModels, Model
 from ecgnb.reconstruction.prior import clean_record
 from ecgnb.reconstruction.scores import score_leads
@@ -48,10 +55,9 @@ PERSONAL_METHODS = (DEFAULT_METHOD, *METHODS)
 
 LONGEST_S = 600.0  # of each calibration that `another_day` looks up
 
-CAUTION = (
-    "The expectation holds for this person and these electrode positions. "
-    "A reconstruction is a guess, not a recording: not for diagnosis."
-)
+_GUESS = "A reconstruction is a guess, not a recording: not for diagnosis."
+
+CAUTION = f"The expectation holds for this person and these electrode positions. {_GUESS}"
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,14 @@ class PersonalModel:
     seed: int
     training: dict[str, Any]
     warnings: tuple[str, ...] = ()
+
+    @property
+    def how_measured(self) -> str:
+        """On what `expected` was measured."""
+        if self.held_back_s:
+            return f"measured on {self.held_back_s:.0f} s of the calibration that were held back"
+        duration_s = self.training["duration_s"]
+        return f"measured on each tenth of the calibration ({duration_s:.0f} s) by the others"
 
     def predict(self, signal: np.ndarray) -> np.ndarray:
         """Return all leads `(lead, time)` in mV from the filtered input `(time,)`, mV."""
@@ -234,6 +248,20 @@ def _fit_parts(
     )
 
 
+def expect_other_day(model: PersonalModel) -> pd.DataFrame | None:
+    """Return what other people's other days let expect: `lead, r, r_low, r_high`, None if unknown.
+
+    The median over hearts and their 10 and 90 % quantiles, recorded for the method `another_day`
+    and some input leads, with 10 s of calibration. What the visible lead says of the day itself
+    is known only when it is there: `reconstruct_with_bands`.
+    """
+    known = load_expectation().other_day.get(model.lead)
+    if model.method != DEFAULT_METHOD or known is None:
+        return None
+    rows = [(name, *known[name]) for name in model.expected["lead"]]
+    return pd.DataFrame(rows, columns=["lead", "r", "r_low", "r_high"])
+
+
 def _with_all(prepared: Prepared) -> Prepared:
     train = np.concatenate([prepared.train, prepared.validation], axis=1)
     seams = (*prepared.seams, prepared.train.shape[1])
@@ -263,6 +291,24 @@ def clean_input(record: Record, lead: str, options: PreprocessingOptions) -> np.
     return clean(record.lead(lead)[None], record.sampling_rate, **how)[0]
 
 
+@dataclass(frozen=True)
+class Reconstruction:
+    """Twelve leads made of one, and what is to be thought of them.
+
+    `expected` has a row per reconstructed lead: `r` and `rmse_mv`, for `another_day` with the
+    interval `r_low` to `r_high` that holds four of five hearts. `bands` has the signals `I_low`
+    ... `V6_low`, `I_high` ... `V6_high` in mV, None where the method gives none. `expired` is the
+    score of `expiry`, 0 to 1, NaN where there is none.
+    """
+
+    record: Record
+    expected: pd.DataFrame
+    how_measured: str
+    caution: str = CAUTION
+    bands: Record | None = None
+    expired: float = float("nan")
+
+
 def reconstruct(record: Record, model: PersonalModel, *, name: str = "") -> Record:
     """Return 12 leads from a recording of one: the given lead filtered, 11 reconstructed.
 
@@ -272,18 +318,94 @@ def reconstruct(record: Record, model: PersonalModel, *, name: str = "") -> Reco
     Raises
     ------
     RecordError
-        If the recording is too short, too noisy, flat, or not the lead that was calibrated.
+        If the recording is too short, too noisy, flat, not the lead that was calibrated, or so
+        unlike the calibration that it has expired.
+    """
+    return reconstruct_with_bands(record, model, name=name).record
+
+
+def reconstruct_with_bands(
+    record: Record,
+    model: PersonalModel,
+    *,
+    name: str = "",
+    same_session: bool = False,
+    force: bool = False,
+) -> Reconstruction:
+    """Return what `reconstruct` does, with what to expect here and bands around the leads.
+
+    Parameters
+    ----------
+    record
+        Holds the model's lead.
+    model
+        From `fit_personal`.
+    name
+        Of the record that is made.
+    same_session
+        Whether the electrodes were left where they were at the calibration; else what is expected
+        is that of another day.
+    force
+        Whether a calibration that has expired is used nevertheless, with a note.
+
+    Raises
+    ------
+    RecordError
+        As `reconstruct` does.
     """
     check_input(record, model.lead)
-    notes = compare_with_calibration(record, model.lead, model.known)
     signal = clean_input(record, model.lead, model.options)
-    signals = model.predict(signal)
-    signals[lead_index(model.lead)] = signal
+    name = name or f"{record.name}_{model.lead}_12"
+    if model.method != DEFAULT_METHOD:
+        notes = compare_with_calibration(record, model.lead, model.known)
+        made = _made(record, model, model.predict(signal), notes, name)
+        expected = model.expected
+        comments = (*made.comments, _scores(expected))
+        return Reconstruction(replace(made, comments=comments), expected, model.how_measured)
+    situation = SITUATIONS[0 if same_session else 1]
+    return _reconstruct_day(record, model, signal, name=name, situation=situation, force=force)
+
+
+def _reconstruct_day(
+    record: Record,
+    model: PersonalModel,
+    signal: np.ndarray,
+    *,
+    name: str,
+    situation: str,
+    force: bool,
+) -> Reconstruction:
+    (day,) = model.model.models
+    guess, known = day.guess(signal), load_expectation()
+    terms = error_terms(day, guess)
+    notes = compare_with_calibration(record, model.lead, model.known, least=-1.0)
+    score = known.expiry.score(signs_of_expiry(day, guess))
+    notes += known.expiry.judge(score, record.name, force=force)
+    made = _made(record, model, guess.leads, notes, name)
+    expected = expect(day, guess, terms, known.errors, situation)
+    how = f"{situation}, by the errors of {known.n_heart[situation]} other hearts"
+    made = replace(made, comments=(*made.comments, f"expected, {how}:", _scores(expected)))
+    half = known.errors.half_width(terms, situation)
+    half[lead_index(model.lead)] = 0.0
+    bands = np.concatenate([made.signals - half, made.signals + half]).astype(np.float32)
+    caution = CAUTION if situation == SITUATIONS[0] else _GUESS
+    comments = (f"90 % bands of {name}, {how}", _GUESS)
+    names = tuple(f"{lead}_{end}" for end in ("low", "high") for lead in LEADS)
+    around = Record(f"{name}_bands", bands, made.sampling_rate, names, comments=comments)
+    return Reconstruction(made, expected, how, caution, around, score)
+
+
+def _made(
+    record: Record, model: PersonalModel, signals: np.ndarray, notes: tuple[str, ...], name: str
+) -> Record:
+    """Return the record of reconstructed leads `(lead, time)`, mV, with its comments and notes."""
+    signals = np.array(signals)
+    signals[lead_index(model.lead)] = clean_input(record, model.lead, model.options)
     given = record.lead(model.lead)
     blank_missing(signals, model.options.sampling_rate, given, record.sampling_rate)
     missing = [text] if (text := describe_missing(given, record.sampling_rate)) else []
     return Record(
-        name=name or f"{record.name}_{model.lead}_12",
+        name=name,
         signals=signals.astype(np.float32),
         sampling_rate=model.options.sampling_rate,
         comments=(*_comments(record, model), *(f"{text}, in all 12 leads" for text in missing)),
@@ -293,13 +415,16 @@ def reconstruct(record: Record, model: PersonalModel, *, name: str = "") -> Reco
 
 def _comments(record: Record, model: PersonalModel) -> tuple[str, ...]:
     band = f"{model.options.low_hz:g}-{model.options.high_hz:g} Hz"
-    scores = ", ".join(f"{row.lead} {row.r:.3f}" for row in model.expected.itertuples())
     source, training = for_header(record.name), for_header(model.training["record"])
     return (
         f"reconstructed leads: {', '.join(other_leads(model.lead))}",
         f"recorded lead: {model.lead} of {source}, filtered {band}",
         f"reconstructed by ecgnb {version('ecgnb')}, method {model.method}, calibrated on "
         f"{training}",
-        f"expected r: {scores}",
-        CAUTION,
+        _GUESS,
     )
+
+
+def _scores(expected: pd.DataFrame) -> str:
+    scores = ", ".join(f"{row.lead} {row.r:.3f}" for row in expected.itertuples())
+    return f"expected r: {scores}"

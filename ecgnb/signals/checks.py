@@ -164,8 +164,19 @@ def _normed(pieces: np.ndarray) -> np.ndarray:
     return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)
 
 
-def compare_with_calibration(record: Record, lead: str, known: np.ndarray) -> tuple[str, ...]:
+def compare_with_calibration(
+    record: Record, lead: str, known: np.ndarray, *, least: float = MIN_ALIKE_LEAD
+) -> tuple[str, ...]:
     """Return warnings if the recorded lead looks more like another one of the calibration.
+
+    Parameters
+    ----------
+    record, lead
+        The recording and the lead that it is said to hold.
+    known
+        From `signature`.
+    least
+        Correlation below which the lead is nothing like the calibrated one.
 
     Raises
     ------
@@ -175,13 +186,13 @@ def compare_with_calibration(record: Record, lead: str, known: np.ndarray) -> tu
     alike = _lead_likeness(record.lead(lead), record.sampling_rate, known)
     upright, inverted = alike[:, lead_index(lead)]
     likest = int(alike[0].argmax())
-    if upright < MIN_ALIKE_LEAD or inverted > upright + CLEARLY:
+    if upright < least or inverted > upright + CLEARLY:
         state = "upside down" if inverted > upright + CLEARLY else "nothing like it"
         raise RecordError(
             record.name,
             f"lead {lead} is {state}: the best fit to the calibration correlates {upright:.2f} "
             f"upright and {inverted:.2f} upside down",
-            f"over {MIN_ALIKE_LEAD} upright is expected",
+            f"over {least} upright is expected" if least > 0 else "upright is expected",
             "check the electrodes, the polarity and the name of the lead",
         )
     if alike[0, likest] > upright + CLEARLY:
