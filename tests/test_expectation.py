@@ -109,6 +109,31 @@ def test_the_same_session_is_not_noted_and_another_person_is(model):
     assert not any("expired" in note for made in own for note in made.record.notes)
 
 
+@pytest.mark.parametrize("other", ["V1", "V6"])
+def test_an_exchanged_electrode_is_noted_or_refused(other):
+    calibration, later = one_day(1, 1, 10.0), one_day(1, 2)
+    chest = fit_personal(calibration, "V3")
+    exchanged = replace(later.only("V3"), signals=later.lead(other)[None])
+    try:
+        made = reconstruct_with_bands(exchanged, chest)
+    except RecordError as error:
+        assert "V3 is upside down" in error.what or "expired" in error.what
+    else:
+        assert made.record.notes
+        assert made.expired > reconstruct_with_bands(later.only("V3"), chest).expired
+
+
+def test_a_heart_rate_never_seen_is_noted(model):
+    slow = one_day(1, 2).only("II")
+    fast = replace(slow, sampling_rate=1.4 * slow.sampling_rate)
+    notes = {
+        one.sampling_rate: reconstruct_with_bands(one, model, force=True).record.notes
+        for one in (slow, fast)
+    }
+    assert not any("never seen" in note for note in notes[slow.sampling_rate])
+    assert any("heart rate never seen" in note for note in notes[fast.sampling_rate])
+
+
 def test_what_is_too_far_is_refused_with_what_to_do_unless_it_is_forced():
     rule = expiry.ExpiryRule(np.arange(10.0)[:, None].repeat(5, axis=1), note=0.4, refuse=0.8)
     signs = [np.full(5, value) for value in (0.0, 5.0, 99.0)]

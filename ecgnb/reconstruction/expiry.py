@@ -56,6 +56,8 @@ _OFF_MV = 0.1
 
 _LEAST_MISSED = 0.003
 
+_RATE_APART = 1.2
+
 _EVERY = 20  # samples of a case that are kept: one in 80 ms
 
 _TABLE = "expectation.json"
@@ -110,6 +112,21 @@ def signs_of_expiry(model: PersonalDayModel, guess: Guess) -> np.ndarray:
     worse = (guess.missed + _LEAST_MISSED) / (model.missed + _LEAST_MISSED)
     differ = float(np.sqrt(np.square(guess.leads - guess.own).mean()))
     return np.array([worse, *np.min(each, axis=0), differ])
+
+
+def note_rate(model: PersonalDayModel, guess: Guess) -> tuple[str, ...]:
+    """Return a note if the heart beats over a fifth faster or slower than at any calibration."""
+    today = see(guess.signal)
+    known = [one.interval_s for one in model.day.calibrations]
+    nearest = min(known, key=lambda interval_s: abs(np.log(interval_s / today.interval_s)))
+    if today.beat is None or max(nearest, today.interval_s) < _RATE_APART * min(
+        nearest, today.interval_s
+    ):
+        return ()
+    return (
+        f"a heart rate never seen: {60 / today.interval_s:.0f} a minute, {60 / nearest:.0f} when "
+        "calibrated; T waves are moved as other people's are",
+    )
 
 
 def mean_rank(signs: np.ndarray, reference: np.ndarray) -> np.ndarray:

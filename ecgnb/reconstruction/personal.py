@@ -32,7 +32,7 @@ from ecgnb.reconstruction.expectation import (
     expect,
     make_personal,
 )
-from ecgnb.reconstruction.expiry import load_expectation, signs_of_expiry
+from ecgnb.reconstruction.expiry import load_expectation, note_rate, signs_of_expiry
 from ecgnb.reconstruction.methods import METHODS, LeadModels, Model
 from ecgnb.reconstruction.prior import clean_record
 from ecgnb.reconstruction.scores import score_leads
@@ -380,7 +380,7 @@ def _reconstruct_day(
     terms = error_terms(day, guess)
     notes = compare_with_calibration(record, model.lead, model.known, least=-1.0)
     score = known.expiry.score(signs_of_expiry(day, guess))
-    notes += known.expiry.judge(score, record.name, force=force)
+    notes += known.expiry.judge(score, record.name, force=force) + note_rate(day, guess)
     made = _made(record, model, guess.leads, notes, name)
     expected = expect(day, guess, terms, known.errors, situation)
     how = f"{situation}, by the errors of {known.n_heart[situation]} other hearts"
