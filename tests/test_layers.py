@@ -37,7 +37,7 @@ ROOMS = {
     ),
     "each head to its plateau": (1, r"studies\.heads"),
     "the power of a comparison": (1, r"studies\.power"),
-    "recordings of any length": (4, r"reconstruction\.(blocks|stream|cells)|signals\.blocks"),
+    "recordings of any length": (4, r"reconstruction\.(blocks|streaming|cells)"),
     "which leads, which measures": (
         8,
         r"(reconstruction|studies)\.lead_sets|(signals|studies)\.measures"
