@@ -54,8 +54,18 @@ MethodName = Annotated[str, typer.Option(help="another_day, neighbours, best, ..
 
 CalibrationFiles = Annotated[
     list[Path] | None,
-    typer.Option(help="12 leads of the same person, 5 s or more; may be given several times"),
+    typer.Option(
+        help="12 leads of the same person, 5 s or more; may be given several times", metavar="PATH"
+    ),
 ]
+
+Bands = Annotated[bool, typer.Option("--bands", help="write 90 % bands too, as OUT_bands")]
+
+SameSession = Annotated[
+    bool, typer.Option("--same-session", help="the electrodes were left as when calibrated")
+]
+
+Force = Annotated[bool, typer.Option("--force", help="use a calibration that has expired")]
 
 Seed = Annotated[int, typer.Option(min=0, help="of the network's fit")]
 
@@ -98,7 +108,11 @@ def _renamed(names: str) -> dict[str, str]:
 
 def fit_model(
     calibration: Annotated[
-        list[Path], typer.Argument(help=f"12 leads, 5 s or more, of one or several days: {_KINDS}")
+        list[Path],
+        typer.Argument(
+            help=f"12 leads, 5 s or more, of one or several days: {_KINDS}",
+            metavar="CALIBRATION",
+        ),
     ],
     lead: Annotated[str, typer.Option(help="the lead that will be given")],
     out: Annotated[Path, typer.Option(help="the model: OUT.json and OUT.safetensors")],
@@ -211,9 +225,9 @@ def reconstruct_leads(
     model: Annotated[Path | None, typer.Option(help="a model that `ecgnb fit` kept")] = None,
     method: MethodName = "another_day",
     plot: Annotated[Path | None, typer.Option(help="picture: .png, .pdf or .svg")] = None,
-    bands: Annotated[bool, typer.Option(help="write OUT_bands too: 90 % bands")] = False,
-    same_session: Annotated[bool, typer.Option(help="electrodes left as calibrated")] = False,
-    force: Annotated[bool, typer.Option(help="use a calibration that has expired")] = False,
+    bands: Bands = False,
+    same_session: SameSession = False,
+    force: Force = False,
     sampling_rate: Rate = None,
     unit: Unit = "",
     names: LeadNames = "",
@@ -252,7 +266,8 @@ def _carry_out(task: ReconstructionTask, *, as_json: bool) -> None:
         notes += noted
     how = {"same_session": task.same_session, "force": task.force}
     made = reconstruct_with_bands(record, personal, name=target.name, **how)
-    _check_bands(task, made)
+    if task.bands and made.bands is None:
+        raise fail(f"--bands: the method {personal.method} gives none", BAD_USAGE)
     made = replace(made, record=_signed(made.record, digest, notes))
     header = write_record(made.record, target.folder)
     if task.bands:
@@ -266,14 +281,6 @@ def _signed(record: "Record", digest: str, notes: tuple[str, ...] = ()) -> "Reco
     """Return a record that says of which recording it was made."""
     comments = (*record.comments, made_of(digest))
     return replace(record, comments=comments, notes=(*notes, *record.notes))
-
-
-def _check_bands(task: ReconstructionTask, made: "Reconstruction") -> None:
-    from ecgnb.reconstruction.personal import DEFAULT_METHOD
-
-    if task.bands and made.bands is None:
-        text = f"--bands: only models of the method {DEFAULT_METHOD} give bands; fit one"
-        raise fail(text, BAD_USAGE)
 
 
 def _kept(model: Path | None) -> tuple["PersonalModel | None", list[Path]]:
@@ -305,7 +312,7 @@ def _tell_made(
 ) -> None:
     """Print what to expect of a reconstruction, its notes and where it is."""
     bands = header.with_name(f"{made.bands.name}.hea") if task.bands else None
-    lines = [_expectation(personal, made), *_notes(made.record)]
+    lines = [_expectation(personal, made), *(f"note: {one}" for one in made.record.notes)]
     lines.append(f"the 12 leads are in {header}")
     lines += [f"the bands are in {bands}"] if bands else []
     lines += [f"the picture is {task.plot}"] if task.plot else []
@@ -338,10 +345,6 @@ def _calibrated(
     known = _read_all(own, lambda one, leads: _calibration(one, task.given, leads), lead)
     noted = tuple(f"calibration: {note}" for note in _named_notes(known))
     return fit_personal(known, lead, method=method, seed=task.seed), noted
-
-
-def _notes(record: "Record") -> list[str]:
-    return [f"note: {note}" for note in record.notes]
 
 
 def _agreed(lead: str, personal: "PersonalModel | None") -> str:

@@ -21,7 +21,6 @@ from scipy.stats import rankdata
 
 from ecgnb.files import write_bytes
 from ecgnb.leads import LEADS, lead_index, other_leads
-from ecgnb.progress import follow
 from ecgnb.reconstruction.another_day import fit_another_day, see
 from ecgnb.reconstruction.expectation import (
     SITUATIONS,
@@ -40,13 +39,9 @@ from ecgnb.reconstruction.prior import (
     WINDOW,
     Prior,
     clean_record,
-    combine,
-    find_people,
-    read_heart_shares,
 )
 from ecgnb.reconstruction.scores import score_leads
 from ecgnb.records.record import Record, RecordError
-from ecgnb.records.wfdb_files import read_record
 
 SIGNS = ("missed", "distance", "unlike", "size")
 
@@ -57,6 +52,8 @@ _OFF_MV = 0.1
 _LEAST_MISSED = 0.003
 
 _RATE_APART = 1.2
+
+_LONG_ENOUGH_S = 30.0
 
 _EVERY = 20  # samples of a case that are kept: one in 80 ms
 
@@ -297,30 +294,29 @@ def _by_lead(cases: Sequence[RecordedCase], lead: str) -> dict[str, tuple[float,
     }
 
 
-def read_cases(folder: Path | str, *, inputs: Sequence[str] = LEADS) -> Iterator[RecordedCase]:
-    """Yield cases from the people of a mirror: 10 s of calibration, tested later or another day.
+def heart_cases(
+    heart: str, records: Sequence[Record], prior: Prior, *, inputs: Sequence[str] = LEADS
+) -> Iterator[RecordedCase]:
+    """Yield the cases of one heart: 10 s of calibration, tested later or on another day.
 
-    `same session`: the last fifth of recordings of 30 s or more; `another day`: each ordered pair
-    of recordings of one heart. The prior of each is without that heart.
+    Parameters
+    ----------
+    heart
+        Its name.
+    records
+        Its recordings of 12 leads. `same session` is the last fifth of those of 30 s or more,
+        `another day` each ordered pair.
+    prior
+        Without this heart.
+    inputs
+        Names of the visible leads.
     """
-    shares = list(read_heart_shares(folder))
-    people = {heart: paths for heart, paths in find_people(folder).items() if "ptbdb" in heart}
-    for heart, paths in follow(people.items(), len(people), "hearts"):
-        records = [one for one in map(_readable, paths) if one is not None]
-        prior = combine(shares, without=heart)
-        for one in records:
-            rest = one.split(share=0.8, gap_s=0.0)[1]
-            if one.duration_s >= 30:
-                yield from _cases(heart, SITUATIONS[0], (one, rest), prior, inputs)
-        for pair in permutations(records, 2):
-            yield from _cases(heart, SITUATIONS[1], pair, prior, inputs)
-
-
-def _readable(path: Path) -> Record | None:
-    try:
-        return read_record(path)
-    except RecordError:
-        return None
+    for one in records:
+        rest = one.split(share=0.8, gap_s=0.0)[1]
+        if one.duration_s >= _LONG_ENOUGH_S:
+            yield from _cases(heart, SITUATIONS[0], (one, rest), prior, inputs)
+    for pair in permutations(records, 2):
+        yield from _cases(heart, SITUATIONS[1], pair, prior, inputs)
 
 
 def _cases(
