@@ -82,7 +82,7 @@ def compare(long: LongLead, work: Work, target: Path) -> dict[str, float]:
     n_time, n_read = round(COMPARED_S * RATE_HZ), round((COMPARED_S + 300) * RATE_HZ)
     signal = np.asarray(long.read(0, min(n_read, long.n_time)))
     if work.fade_s:
-        short = LongLead(long.name, LEAD, RATE_HZ, signal.size, long.read, (), "")
+        short = LongLead(long.name, LEAD, RATE_HZ, signal.size, long.read)
         whole = np.concatenate([*reconstruct_blocks(short, work)], axis=1)
     else:
         good = np.isfinite(signal)

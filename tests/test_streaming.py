@@ -57,7 +57,7 @@ def test_a_stream_is_the_block_result_with_its_filter_to_the_last_bit(
 ):
     monkeypatch.setattr("ecgnb.reconstruction.blocks.BLOCK_S", 6.0)
     monkeypatch.setattr("ecgnb.reconstruction.blocks.CONTEXT_S", 3.0)
-    long = LongLead("x", "II", 250.0, lead.size, lambda a, b: lead[a:b], (), "")
+    long = LongLead("x", "II", 250.0, lead.size, lambda a, b: lead[a:b])
     pieces = [*reconstruct_blocks(long, Work.of(model, causal=True))]
     assert len(pieces) == 6
     assert np.array_equal(np.concatenate(pieces, axis=1), whole, equal_nan=True)

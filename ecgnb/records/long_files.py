@@ -10,8 +10,10 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,8 @@ from ecgnb.records.wfdb_header import record_line, signal_line
 
 _TABLE_BYTES = 2_000_000  # of a table that are read at one go
 
+_STILL_S = 2.0  # without a change: a file is no longer being written
+
 _DIGEST_BYTES = 1 << 20
 
 _LARGEST = 32_000  # of 16 bits, as `write_record` has it
@@ -38,8 +42,8 @@ _LARGEST = 32_000  # of 16 bits, as `write_record` has it
 class LongLead:
     """One lead of a recording on disk; `read(start, stop)` gives `(time,)` in mV, missing NaN.
 
-    `files` are those it is read from, with the sizes they had when it was opened; `digest` is
-    the SHA-256 of so many of their bytes.
+    `files` are those it is read from, with the sizes they had when it was opened; without files
+    it is a lead in memory.
     """
 
     name: str
@@ -47,9 +51,13 @@ class LongLead:
     sampling_rate: float
     n_time: int
     read: Callable[[int, int], np.ndarray]
-    files: tuple[tuple[Path, int], ...]
-    digest: str
+    files: tuple[tuple[Path, int], ...] = ()
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of as many bytes of the files as there were; taken when first asked for."""
+        return _digest(self.files)
 
     @property
     def duration_s(self) -> float:
@@ -110,7 +118,7 @@ def open_lead(path: Path | str, request: Request) -> Iterator[LongLead]:
     if reader is read_edf_file:
         files = _sized(path)
         with opened_edf_lead(path, request) as (rate, n_time, notes, read):
-            yield LongLead(name, lead, rate, n_time, read, files, _digest(files), notes)
+            yield LongLead(name, lead, rate, n_time, read, files, notes)
     elif reader is read_table_file:
         with _opened_table(path, request, name) as long:
             yield long
@@ -119,7 +127,7 @@ def open_lead(path: Path | str, request: Request) -> Iterator[LongLead]:
         own = header_path(path)
         files = _sized(own, *{own.parent / line.file for line in header.signals})
         rate, n_time = header.sampling_rate, header.n_time
-        yield LongLead(header.name, lead, rate, n_time, read, files, _digest(files))
+        yield LongLead(header.name, lead, rate, n_time, read, files)
     else:
         yield _in_memory(path, request)
 
@@ -150,7 +158,6 @@ def _in_memory(path: Path, request: Request) -> LongLead:
         signal.size,
         read,
         files,
-        _digest(files),
         record.notes,
     )
 
@@ -178,23 +185,25 @@ def _opened_table(path: Path, request: Request, name: str) -> Iterator[LongLead]
             spool.seek(4 * start)
             return np.frombuffer(spool.read(4 * (stop - start)), dtype=np.float32)
 
-        digest, lead = _digest(files), request.leads[0]
-        yield LongLead(name, lead, float(rate), n_time, read, files, digest, tuple(notes))
+        lead, found = request.leads[0], tuple(notes)
+        yield LongLead(name, lead, float(rate), n_time, read, files, found)
 
 
 def _pieces(path: Path, request: Request, size: int) -> Iterator[tuple[list[str], Layout]]:
     """Yield the lines of a table in pieces; each begins with the last row of the one before.
 
-    A line that is not ended yet, as of a file that is being written, is left for later.
+    A last line that is not ended is left out if the file was written to just now: it may be the
+    half of a number.
     """
     layout, rest, last, left = None, b"", "", size
+    is_still = time.time() - path.stat().st_mtime > _STILL_S
     with path.open("rb") as file:
         while left:
             content = file.read(min(_TABLE_BYTES, left))
             left -= len(content)
             content, cut, rest = (rest + content).rpartition(b"\n")
             lines = [line.rstrip("\r") for line in peek_lines(content + cut)[:-1]]
-            if not left and rest and layout is None:
+            if not left and rest and is_still:
                 lines, rest = [*lines, *peek_lines(rest)], b""
             if layout is None and lines:
                 layout = find_layout(path, lines, request)
