@@ -7,8 +7,8 @@ from conftest import real_data
 
 from ecgnb.leads import LEADS, derive_leads
 from ecgnb.reconstruction.lead_sets import lead_moments
+from ecgnb.records.databases import read_marks
 from ecgnb.records.record import RecordError
-from ecgnb.records.wfdb_files import read_marks
 from ecgnb.signals.measures import BEAT_MEASURES, LEAD_MEASURES, Bounds, delineate, measure_beats
 from ecgnb.studies.delineation import (
     _plan_marks,
@@ -17,7 +17,7 @@ from ecgnb.studies.delineation import (
 )
 from ecgnb.studies.diagnosis import MARGIN, _fit_classifier, _fit_logistic, summarise_diagnosis
 from ecgnb.studies.measures import _alternans, _find_ectopic, _sums, compare_measures
-from ecgnb.studies.sequence import Filler, summarise_sequence
+from ecgnb.studies.watch_leads import Filler, summarise_watch_leads
 
 RATE = 250.0
 PEAK = 88
@@ -210,7 +210,7 @@ def test_what_is_lost_is_paired_by_heart():
         for arm, gain in (("in turn", -0.02), ("at once", 0.0), ("twelve", 0.01))
     ]
     columns = ["plan", "n_lead", "arm", "heart", "r", "r_recorded", "r_filled"]
-    found = summarise_sequence(pd.DataFrame(rows, columns=columns)).set_index("arm")
+    found = summarise_watch_leads(pd.DataFrame(rows, columns=columns)).set_index("arm")
     assert found.loc["in turn", "lost"] == pytest.approx(-0.02)
     assert found.loc["in turn", "lost_high"] == pytest.approx(-0.02)
     assert found.loc["at once", "lost"] == 0.0

@@ -25,6 +25,8 @@ Data = Annotated[Path, typer.Option(help="folder of 12-lead WFDB records")]
 
 Both = Annotated[Path, typer.Option(help="folder that holds twadb and ptbdb")]
 
+Mirror = Annotated[Path, typer.Option(help="folder of all databases but challenge-2020")]
+
 Out = Annotated[Path, typer.Option(help="the table, .csv or .csv.gz")]
 
 Jobs = Annotated[int, typer.Option(min=1, help="local processes")]
@@ -67,11 +69,11 @@ def reconstruction(
     _report(out, {"methods": done.by_method()}, done.failed, as_json=as_json)
 
 
-def _refuse_unknown(chosen: list[str], known: Iterable[str]) -> None:
-    """End the program as badly used if a method does not exist."""
+def _refuse_unknown(chosen: list[str], known: Iterable[str], what: str = "method") -> None:
+    """End the program as badly used if a method, or what else is named, does not exist."""
     unknown = sorted(set(chosen) - set(known))
     if unknown:
-        raise fail(f"no method {', '.join(unknown)}; choose from {', '.join(known)}", BAD_USAGE)
+        raise fail(f"no {what} {', '.join(unknown)}; choose from {', '.join(known)}", BAD_USAGE)
 
 
 def _report(
@@ -357,110 +359,77 @@ def prior(
 
 @run_app.command("lead-sets")
 def every_lead_set(
-    data: Annotated[
-        Path, typer.Option(help="folder that holds twadb, ptbdb, ludb and challenge-2021")
-    ],
+    data: Mirror,
     out: Annotated[Path, typer.Option(help="folder of the tables")],
-    parts: Names = "personal,people,days",
+    parts: Names = "personal,people,days,watch",
     jobs: Jobs = 1,
     as_json: AsJson = False,
 ) -> None:
     """Reconstruct from every set of leads that knows something different. It resumes.
 
+    `watch` calibrates on leads recorded one after the other, the other parts on all at once.
+
     Example: ecgnb run lead-sets --data mirror --out results --jobs 2
     """
     from ecgnb.reconstruction.scores import correlate_ranks, find_knee, rank_leads, summarise_sets
     from ecgnb.studies.lead_sets import SET_PARTS, USUAL_SETS, run_lead_sets
+    from ecgnb.studies.watch_leads import run_watch_leads, summarise_watch_leads
 
-    chosen = names_in(parts)
-    if unknown := sorted(set(chosen) - set(SET_PARTS)):
-        raise fail(f"no part {', '.join(unknown)}; choose from {', '.join(SET_PARTS)}", BAD_USAGE)
-    done = run_lead_sets(data, out, parts=chosen, jobs=jobs)
-    shown, lines = {}, []
-    for part in chosen:
-        table = done.tables[part]
-        if part == "days":
-            table = table[table["plan"] == "pairs"]
+    chosen, shown, lines = names_in(parts), {}, []
+    _refuse_unknown(chosen, (*SET_PARTS, "watch"), "part")
+    done = run_lead_sets(data, out, parts=[one for one in chosen if one != "watch"], jobs=jobs)
+    failed = done.failed
+    for part, table in done.tables.items():
+        if part == "values":
+            wide = table.pivot(index="heart", columns="lead")
+            shown[part] = rank_leads(wide["others_12"])
+            alike = correlate_ranks(wide["others_12"], wide["power_uv"])
+            lines.append(f"ranks against amplitude: {alike}")
+            continue
+        table = table[table["plan"] == "pairs"] if part == "days" else table
         shown[part] = summarise_sets(table, USUAL_SETS)
-        knee = find_knee(shown[part])
-        lines += [part, shown[part].round(3).to_string(), f"leads for ST within 0.1 mV: {knee}"]
-    if "values" in done.tables:
-        wide = [
-            done.tables["values"].pivot(index="heart", columns="lead", values=name)
-            for name in ("others_12", "power_uv")
-        ]
-        shown["values"] = rank_leads(wide[0])
-        alike = correlate_ranks(*wide)
-        lines += [shown["values"].round(4).to_string(), f"ranks against amplitude: {alike}"]
-    tell({"folder": out, **shown, "failed": done.failed}, "\n".join(lines), as_json=as_json)
-    _exit_if(done.failed)
-
-
-@run_app.command()
-def delineation(data: Data, out: Out, jobs: Jobs = 1, as_json: AsJson = False) -> None:
-    """Compare where waves are found with the hand-made marks of LUDB. It resumes.
-
-    Example: ecgnb run delineation --data mirror --out delineation.csv
-    """
-    from ecgnb.studies.delineation import (
-        choose_delineation,
-        run_delineation,
-        summarise_delineation,
-    )
-
-    done = run_delineation(data, out, jobs=jobs)
-    typer.echo(f"best on the half to choose on: {choose_delineation(done.table)}", err=True)
-    errors = summarise_delineation(done.table)
-    _report(out, {"errors": errors}, done.failed, as_json=as_json, digits=2)
+        lines.append(f"{part}: leads for ST within 0.1 mV: {find_knee(shown[part])}")
+    if "watch" in chosen:
+        watch = run_watch_leads(data, out / "watch_leads.csv.gz", jobs=jobs)
+        shown["watch"], failed = summarise_watch_leads(watch.table), (*failed, *watch.failed)
+    lines += [f"{part}\n{table.round(3).to_string()}" for part, table in shown.items()]
+    tell({"folder": out, **shown, "failed": failed}, "\n".join(lines), as_json=as_json)
+    _exit_if(failed)
 
 
 @run_app.command()
 def measures(
-    data: Annotated[
-        Path, typer.Option(help="folder that holds twadb, ptbdb, ludb and challenge-2021")
-    ],
-    out: Out,
+    data: Mirror,
+    out: Annotated[Path, typer.Option(help="folder of the tables")],
     plans: Names = "inside,days,beats",
     jobs: Jobs = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Compare clinical measures of originals and reconstructions. It resumes.
+    """Compare clinical measures of originals and reconstructions, and bounds with LUDB's marks.
 
-    Example: ecgnb run measures --data mirror --out measures.csv.gz --plans inside
+    It resumes. Example: ecgnb run measures --data mirror --out results --plans inside
     """
+    from ecgnb.studies.delineation import run_delineation, summarise_delineation
     from ecgnb.studies.measures import MEASURE_PLANS, compare_measures, run_measures
 
     chosen = names_in(plans)
-    if unknown := sorted(set(chosen) - set(MEASURE_PLANS)):
-        known = ", ".join(MEASURE_PLANS)
-        raise fail(f"no plan {', '.join(unknown)}; choose from {known}", BAD_USAGE)
-    done = run_measures(data, out, plans=chosen, jobs=jobs)
+    _refuse_unknown(chosen, MEASURE_PLANS, "plan")
+    marks = run_delineation(data, out / "delineation.csv", jobs=jobs)
+    done = run_measures(data, out / "measures.csv.gz", plans=chosen, jobs=jobs)
     records = done.table[done.table["kind"] == "record"]
-    agreement = compare_measures(records, ["plan", "measure", "method"])
-    _report(out, {"agreement": agreement}, done.failed, as_json=as_json, digits=2)
+    shown = {"agreement": compare_measures(records, ["plan", "measure", "method"])}
+    shown["delineation"] = summarise_delineation(marks.table)
+    _report(out, shown, (*marks.failed, *done.failed), as_json=as_json, digits=2)
 
 
 @run_app.command()
-def diagnosis(data: Data, out: Out, jobs: Jobs = 1, as_json: AsJson = False) -> None:
-    """Tell conditions from originals, reconstructions and two controls. It resumes.
+def diagnosis(data: Data, out: Out, as_json: AsJson = False) -> None:
+    """Tell conditions from originals, reconstructions and two controls.
 
     Example: ecgnb run diagnosis --data mirror --out diagnosis.csv.gz
     """
     from ecgnb.studies.diagnosis import run_diagnosis, summarise_diagnosis
 
-    done = run_diagnosis(data, out, jobs=jobs)
+    done = run_diagnosis(data, out)
     found = summarise_diagnosis(done.table)
     _report(out, {"diagnoses": found}, done.failed, as_json=as_json, digits=3)
-
-
-@run_app.command("sequence")
-def watch_sequence(data: Both, out: Out, jobs: Jobs = 1, as_json: AsJson = False) -> None:
-    """Calibrate on leads recorded one after the other, as by a watch. It resumes.
-
-    Example: ecgnb run sequence --data mirror --out watch_sequence.csv.gz
-    """
-    from ecgnb.studies.sequence import run_sequence, summarise_sequence
-
-    done = run_sequence(data, out, jobs=jobs)
-    found = summarise_sequence(done.table)
-    _report(out, {"calibrations": found}, done.failed, as_json=as_json, digits=3)

@@ -329,7 +329,8 @@ def rank_leads(values: pd.DataFrame, *, n_bootstrap: int = 2000) -> pd.DataFrame
     ranks = (-means).argsort(axis=1).argsort(axis=1) + 1
     low, high = np.quantile(means, [0.025, 0.975], axis=0)
     rank_low, rank_high = np.quantile(ranks, [0.025, 0.975], axis=0)
-    found = {"lead": wide.columns, "value": each.mean(axis=0), "low": low, "high": high}
+    found = {"lead": wide.columns, "value": each.mean(axis=0)}
+    found |= {"value_low": low, "value_high": high}
     table = pd.DataFrame(found | {"rank_low": rank_low, "rank_high": rank_high})
     table = table.sort_values("value", ascending=False, ignore_index=True)
     table.insert(1, "rank", np.arange(len(table)) + 1)

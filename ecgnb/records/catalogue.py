@@ -104,7 +104,7 @@ _ALL = (
         patients="one for each record",
         marks="by hand, begin, peak and end of P, QRS and T in each lead, `.i`, `.ii` ... `.v6`",
         left_out=(
-            "the marks of P, QRS and T: fetched, not read yet",
+            "the marks of the P wave: read, not used",
             "conditions beyond the first disease among the findings: one condition a record",
         ),
     ),

@@ -11,14 +11,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pandas as pd
 
 from ecgnb.records.catalogue import DATABASES, Database
 from ecgnb.records.labels import is_simulated, label_record, labels_of
 from ecgnb.records.record import Record, RecordError
-from ecgnb.records.wfdb_files import header_path, read_header, read_record
+from ecgnb.records.wfdb_files import header_path, read_header, read_record, wfdb
 from ecgnb.records.wfdb_header import Header
-from ecgnb.text import for_terminal
+from ecgnb.text import clean_text, for_terminal
 
 Usable = TypeVar("Usable")
 
@@ -274,6 +275,44 @@ def name_records(paths: Sequence[Path]) -> list[str]:
         else path.stem
         for path in paths
     ]
+
+
+_MARKED = {"p": "P", "N": "QRS", "t": "T"}
+
+
+def read_marks(path: Path | str, lead: str) -> dict[str, np.ndarray]:
+    """Return the hand-made marks of one lead: begin, peak, end `(wave, 3)` of P, QRS and T waves.
+
+    As LUDB has them, samples of the record, in a file named after the lead; a wave that lacks its
+    begin or its end is left out.
+
+    Parameters
+    ----------
+    path
+        The header of the record, with or without `.hea`.
+    lead
+        One of the 12 leads.
+
+    Raises
+    ------
+    RecordError
+        If there are no marks of this lead or they cannot be read.
+    """
+    path = header_path(path)
+    ending = lead.lower()
+    try:
+        found = wfdb.rdann(str(path.with_suffix("")), ending)
+    except (OSError, ValueError, IndexError, KeyError) as error:
+        what = f"the marks of lead {lead} cannot be read ({clean_text(str(error))[:80]})"
+        why = "they say where a reader saw the waves begin and end"
+        raise RecordError(path.stem, what, why, "fetch the database again") from error
+    waves: dict[str, list[tuple[int, int, int]]] = {name: [] for name in _MARKED.values()}
+    symbols, samples = found.symbol, found.sample.tolist()
+    for first in range(len(symbols) - 2):
+        begin, wave, end = symbols[first : first + 3]
+        if begin == "(" and end == ")" and wave in _MARKED:
+            waves[_MARKED[wave]].append(tuple(samples[first : first + 3]))
+    return {name: np.array(rows, dtype=int).reshape(-1, 3) for name, rows in waves.items()}
 
 
 @dataclass

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submod_attrs={
         "conditions": ["run_conditions"],
         "costs": ["forecast", "read_durations"],
-        "delineation": ["summarise_delineation"],
+        "delineation": ["choose_delineation", "summarise_delineation"],
         "diagnosis": ["ARMS", "MARGIN", "summarise_diagnosis"],
         "lead_sets": ["USUAL_SETS", "run_lead_sets"],
         "leaks": ["band_scores", "filter_leak", "scaling_leak", "window_leak"],
@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "population": ["run_population"],
         "reconstruction": ["run_reconstruction"],
         "runner": ["Outcome"],
-        "sequence": ["WATCH_ARMS", "summarise_sequence"],
+        "watch_leads": ["WATCH_ARMS", "summarise_watch_leads"],
         "symptoms": ["compare_symptoms"],
     },
 )

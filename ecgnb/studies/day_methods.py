@@ -8,8 +8,8 @@ attribute `least_s`; with `least_s = 0` the list may be empty.
 
 import inspect
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -18,14 +18,15 @@ from typing import Any
 import numpy as np
 
 from ecgnb.files import sha256_of
-from ecgnb.leads import LEADS
+from ecgnb.leads import LEADS, lead_index
 from ecgnb.reconstruction.another_day import LEAST_S, fit_another_day
 from ecgnb.reconstruction.average_beat import BeatModel
 from ecgnb.reconstruction.linear import LagModel, lag_moments
 from ecgnb.reconstruction.methods import LeadModels
 from ecgnb.reconstruction.neighbours import fit_neighbours
 from ecgnb.reconstruction.pace import BEFORE_R, beat_at
-from ecgnb.reconstruction.prior import DAY_RATE_HZ
+from ecgnb.reconstruction.prior import DAY_RATE_HZ, clean_record
+from ecgnb.records.record import Record
 from ecgnb.signals.beats import find_peaks
 
 DayFit = Callable[..., Any]
@@ -212,3 +213,51 @@ def predict_checked(
         n_wrong = int((~np.isfinite(found)).sum())
         raise MethodError(method.name, f"{n_wrong} of {found.size} numbers are not finite")
     return found
+
+
+@dataclass(frozen=True)
+class HeartTrial:
+    """A calibration and a test `(lead, time)` of one heart, mV, 250 Hz."""
+
+    plan: str
+    heart: str
+    name: str
+    calibration: np.ndarray
+    test: np.ndarray
+
+
+def inside_trial(
+    record: Record, heart: str, *, cut_s: float = 6.0, end_s: float = 10.0
+) -> HeartTrial:
+    """Return the first seconds of a recording to calibrate on and what follows to test on.
+
+    Each is cut before it is filtered.
+    """
+    cut, end = (round(seconds * record.sampling_rate) for seconds in (cut_s, end_s))
+    test = clean_part(record, slice(cut, end))
+    return HeartTrial("inside", heart, record.name, clean_part(record, slice(0, cut)), test)
+
+
+def clean_part(record: Record, part: slice) -> np.ndarray:
+    """Return a part of a recording `(lead, time)` in mV at 250 Hz, cut before it is filtered."""
+    return clean_record(replace(record, signals=record.signals[:, part], frank=None))
+
+
+def predict_trial(
+    trial: HeartTrial, name: str, inputs: Sequence[str], learned: Mapping[str, object]
+) -> np.ndarray:
+    """Return the test part `(input, lead, time)` as a method reconstructs it.
+
+    Parameters
+    ----------
+    name
+        A key of `DAY_METHODS`.
+    inputs
+        Names of the visible leads.
+    learned
+        Of other hearts, from `others.Others.without`.
+    """
+    method = DAY_METHODS[name]
+    rows = [lead_index(lead) for lead in inputs]
+    of_others = {one: learned[one] for one in method.learns}
+    return predict_checked(method, [trial.calibration], trial.test, rows, **of_others)

@@ -13,8 +13,7 @@ import pandas as pd
 from ecgnb.files import code_digest
 from ecgnb.intervals import bootstrap_mean
 from ecgnb.leads import LEADS
-from ecgnb.records.databases import find_records
-from ecgnb.records.wfdb_files import read_marks
+from ecgnb.records.databases import find_records, read_marks
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks, wave_masks
 from ecgnb.signals.filters import clean
 from ecgnb.signals.measures import Bounds, DelineationOptions, delineate

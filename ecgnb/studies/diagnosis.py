@@ -7,7 +7,7 @@ controls, their own old beat pasted at today's R peaks, which knows nothing of t
 rhythm. A second classifier is fitted on the visible lead alone: what needs no reconstruction.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,23 +16,16 @@ import numpy as np
 import pandas as pd
 from scipy import linalg, optimize
 
-from ecgnb.files import code_digest
-from ecgnb.leads import independent_signals, lead_index
+from ecgnb.files import code_digest, file_beside, write_manifest, write_table
+from ecgnb.leads import LEADS, independent_signals, lead_index
 from ecgnb.reconstruction.expiry import auroc
-from ecgnb.reconstruction.lead_sets import find_set, fit_set, lagged_leads, lead_moments
-from ecgnb.reconstruction.prior import DAY_RATE_HZ, HeartShare, combine, find_people
-from ecgnb.records.databases import database_of, load_record
+from ecgnb.reconstruction.prior import DAY_RATE_HZ
 from ecgnb.records.record import RecordError
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
-from ecgnb.studies.measures import (
-    MEASURE_INPUTS,
-    MeasureTrial,
-    inside_trial,
-    predict_trial,
-    read_prior_shares,
-)
-from ecgnb.studies.plan import Source, Task, key_of, sources_of
-from ecgnb.studies.runner import Outcome, write_study
+from ecgnb.studies.day_methods import inside_trial, predict_trial
+from ecgnb.studies.others import Others, hearts_of, learn_hearts, without_hearts
+from ecgnb.studies.plan import Source, Task, key_of
+from ecgnb.studies.runner import Outcome, finished, store_of
 
 DIAGNOSES = (
     "healthy control",
@@ -41,6 +34,8 @@ DIAGNOSES = (
     "bundle branch block",
     "myocardial infarction",
 )
+
+DIAGNOSIS_INPUTS = ("I", "V2")
 
 ARMS = {
     "original": "original, twelve leads",
@@ -61,22 +56,13 @@ _BEFORE, _AFTER, _STEP = 63, 112, 5  # samples at 250 Hz: 252 ms before to 448 m
 
 _ALL_LEADS = "all"
 
-
-@dataclass(frozen=True)
-class _Person:
-    """A heart, its condition and its trial."""
-
-    heart: str
-    condition: str
-    trial: MeasureTrial
+_METHODS = ("another_day", "neighbours", "population", "average_beat")
 
 
-def run_diagnosis(
-    folder: Path | str, out: Path | str, *, jobs: int = 1, progress: bool = True
-) -> Outcome:
+def run_diagnosis(folder: Path | str, out: Path | str, *, progress: bool = True) -> Outcome:
     """Return a row per heart, arm, input and condition: the score of people not seen.
 
-    Also written to `out`. It resumes: what is kept are the beats of each arm.
+    Also written to `out`. It resumes: the beats of a fold are a task.
 
     Parameters
     ----------
@@ -85,95 +71,80 @@ def run_diagnosis(
     out
         The table, `.csv` or `.csv.gz`.
     """
-    tasks, sources = _plan(folder, jobs)
+    tasks, sources = _plan(folder)
+    out = Path(out)
     facts = {"margin": MARGIN, "diagnoses": DIAGNOSES, "code": code_digest(__name__)}
-    how = {"jobs": jobs, "what": "folds", "progress": progress}
-    return write_study(tasks, out, sources, digits=5, facts=facts, **how)
+    with finished(tasks, store_of(out), what="folds", progress=progress) as results:
+        shown = [_Shown.of(row) for row in results.table().to_dict("records")]
+        rows = [row for fold in range(_N_FOLD) for row in _score_fold(shown, fold)]
+        table = pd.DataFrame(rows)
+        write_table(out, table, digits=5)
+        known = results.facts(sources, **facts) | results.costs()
+        write_manifest(file_beside(out, "_manifest.json"), known)
+        return Outcome({"table": table}, results.failed)
 
 
-def _plan(folder: Path | str, jobs: int) -> tuple[list[Task], list[Source]]:
-    first = {heart: paths[0] for heart, paths in find_people(folder).items()}
-    sources = sources_of(list(first.values()))
-    key = key_of(code_digest(__name__), sources)
-    need = partial(_read_everybody, folder, first)
-    tasks = [Task("scores", key, _score_everybody, needs=need, digits=5)]
+def _plan(folder: Path | str) -> tuple[list[Task], list[Source]]:
+    """Return a task per fold of hearts, of each the first recording."""
+    first = {heart: own[0] for heart, own in hearts_of(folder).items()}
+    sources, need = list(first.values()), partial(learn_hearts, folder)
+    code = code_digest(__name__)
+    tasks = [
+        Task(
+            f"fold {fold}",
+            key_of(code, sources, fold=fold),
+            partial(_show_fold, dict(list(first.items())[fold::_N_FOLD]), fold),
+            needs=need,
+            digits=5,
+        )
+        for fold in range(_N_FOLD)
+    ]
     return tasks, sources
-
-
-def _read_everybody(
-    folder: Path | str, first: dict[str, Path]
-) -> tuple[list[_Person], list[HeartShare]]:
-    """Return everybody of whom 10 s can be used, and what each adds to the prior."""
-    people = []
-    for heart, path in first.items():
-        try:
-            condition = load_record(path, database_of(path)).condition
-            people.append(_Person(heart, condition, inside_trial(path, heart)))
-        except (RecordError, ValueError):
-            continue
-    return people, read_prior_shares(folder)
-
-
-def _score_everybody(
-    given: tuple[list[_Person], list[HeartShare]],
-) -> dict[str, pd.DataFrame]:
-    """Return the scores of everybody, each by what was fitted on other folds."""
-    people, shares = given
-    shown = [row for fold in range(_N_FOLD) for row in _show_fold(people, shares, fold)]
-    rows = [row for fold in range(_N_FOLD) for row in _score_fold(shown, fold)]
-    return {"rows": pd.DataFrame(rows)}
 
 
 @dataclass(frozen=True)
 class _Shown:
     """What one arm shows of a heart: median beat `(lead, time)`, rhythm `(2,)`."""
 
-    person: _Person
-    fold: int
-    arm: str
-    input_lead: str
+    labels: dict[str, object]
     beat: np.ndarray
     rhythm: np.ndarray
 
+    @classmethod
+    def of(cls, row: Mapping[str, object]) -> "_Shown":
+        """Return what a row of a kept table holds, in mV and in the units of `_rhythm_of`."""
+        labels = {name: row[name] for name in _LABELS}
+        numbers = np.array([row[name] for name in row if name not in _LABELS], dtype=float)
+        return cls(labels, numbers[:-2].reshape(len(LEADS), -1), numbers[-2:])
 
-def _show_fold(
-    people: Sequence[_Person], shares: Sequence[HeartShare], fold: int
-) -> Iterator[_Shown]:
-    """Yield what each arm shows of the hearts of a fold; nothing is fitted on any of them."""
-    own = list(people)[fold::_N_FOLD]
-    hearts = {one.heart for one in own}
-    prior = combine(share for share in shares if share.heart not in hearts)
-    fits = _fit_population([one for one in people if one.heart not in hearts])
-    for person in own:
-        peaks = find_peaks(person.trial.test, DAY_RATE_HZ)
-        show = partial(_Shown, person, fold)
-        arms = {("original", _ALL_LEADS): person.trial.test}
-        for method in ("another_day", "neighbours", "average_beat"):
-            guesses = predict_trial(person.trial, method, prior)
-            arms |= {(method, n): g for n, g in zip(MEASURE_INPUTS, guesses, strict=True)}
-        arms |= {("population", n): fit(person.trial.test) for n, fit in fits.items()}
-        arms |= {("visible", n): person.trial.test for n in MEASURE_INPUTS}
+
+_LABELS = ("heart", "condition", "fold", "arm", "input_lead")
+
+
+def _show_fold(hearts: Mapping[str, Source], fold: int, others: Others) -> dict[str, pd.DataFrame]:
+    """Return what each arm shows of the hearts of a fold; nothing is fitted on any of them."""
+    learned, rows = without_hearts(others, hearts), []
+    for heart, source in hearts.items():
+        try:
+            record = source.read()
+            trial = inside_trial(record, heart)
+        except (RecordError, ValueError):
+            continue
+        peaks = find_peaks(trial.test, DAY_RATE_HZ)
+        arms = {("original", _ALL_LEADS): trial.test}
+        for method in _METHODS:
+            guesses = predict_trial(trial, method, DIAGNOSIS_INPUTS, learned)
+            arms |= {(method, n): g for n, g in zip(DIAGNOSIS_INPUTS, guesses, strict=True)}
+        arms |= {("visible", n): trial.test for n in DIAGNOSIS_INPUTS}
         for (arm, name), signals in arms.items():
             beats = align_beats(signals, peaks, before=_BEFORE, after=_AFTER)
             if len(beats):
-                yield show(arm, name, average_beat(beats)[:, ::_STEP], _rhythm_of(peaks))
-
-
-def _fit_population(people: Sequence[_Person]) -> dict[str, partial]:
-    """Return for each input lead a fit on other people, from `(lead, time)` to the same."""
-    moments = []
-    for person in people:
-        own = lead_moments(person.trial.test[:, ::2])
-        moments.append(own * len(own) / max(np.trace(own), 1e-9))
-    parts = sum(moments[::2]), sum(moments[1::2])
-    models = {name: fit_set(find_set([name]), *parts) for name in MEASURE_INPUTS}
-    return {name: partial(_predict_population, model) for name, model in models.items()}
-
-
-def _predict_population(model: object, signals: np.ndarray) -> np.ndarray:
-    """Return leads at 250 Hz by a model that works at 125 Hz."""
-    guess = model.predict(lagged_leads(signals[:, ::2]))
-    return np.repeat(guess, 2, axis=1)[:, : signals.shape[-1]]
+                beat = average_beat(beats)[:, ::_STEP]
+                labels = (heart, record.condition, fold, arm, name)
+                rows.append([*labels, *beat.ravel(), *_rhythm_of(peaks)])
+    n_number = len(rows[0]) - len(_LABELS) if rows else 0
+    columns = [*_LABELS, *(f"x{number}" for number in range(n_number))]
+    return {"rows": pd.DataFrame(rows, columns=columns)}
 
 
 def _rhythm_of(peaks: np.ndarray) -> np.ndarray:
@@ -187,23 +158,23 @@ def _rhythm_of(peaks: np.ndarray) -> np.ndarray:
 
 def _score_fold(shown: Sequence[_Shown], fold: int) -> Iterator[dict[str, object]]:
     """Yield the scores of a fold by classifiers of the other folds' originals."""
-    originals = [one for one in shown if one.arm == "original" and one.fold != fold]
+    own = [one for one in shown if one.labels["fold"] == fold]
+    originals = [one for one in shown if one.labels["arm"] == "original"]
+    originals = [one for one in originals if one.labels["fold"] != fold]
     for target in DIAGNOSES:
-        is_so = np.array([one.person.condition == target for one in originals])
+        is_so = np.array([one.labels["condition"] == target for one in originals])
         if is_so.sum() < N_WITH // 2:
             continue
         whole = _fit_classifier(np.array([_features(one) for one in originals]), is_so)
         alone = {
             name: _fit_classifier(np.array([_features(one, name) for one in originals]), is_so)
-            for name in MEASURE_INPUTS
+            for name in DIAGNOSIS_INPUTS
         }
-        for one in (each for each in shown if each.fold == fold):
-            visible = one.arm == "visible"
-            features = _features(one, one.input_lead if visible else "")
-            classify = alone[one.input_lead] if visible else whole
-            row = {"heart": one.person.heart, "condition": one.person.condition}
-            row |= {"arm": one.arm, "input_lead": one.input_lead, "target": target}
-            yield row | {"score": float(classify(features))}
+        for one in own:
+            lead = str(one.labels["input_lead"]) if one.labels["arm"] == "visible" else ""
+            classify = alone[lead] if lead else whole
+            labels = {name: one.labels[name] for name in _LABELS if name != "fold"}
+            yield labels | {"target": target, "score": classify(_features(one, lead))}
 
 
 def _features(one: _Shown, lead: str = "") -> np.ndarray:

@@ -31,12 +31,12 @@ from ecgnb.reconstruction.lead_sets import (
     st_weights,
 )
 from ecgnb.reconstruction.pace import beat_at, find_stretch, paste_paced
-from ecgnb.reconstruction.prior import DAY_RATE_HZ, FIRST_S, clean_record, find_people
+from ecgnb.reconstruction.prior import DAY_RATE_HZ, FIRST_S, clean_record
 from ecgnb.records.record import RecordError
-from ecgnb.records.wfdb_files import read_record
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
 from ecgnb.signals.preparation import PreprocessingOptions, clean_parts
-from ecgnb.studies.plan import Source, Task, key_of, list_sources, sources_of
+from ecgnb.studies.others import hearts_of
+from ecgnb.studies.plan import Source, Task, key_of, list_sources
 from ecgnb.studies.runner import Outcome, Results, finished, store_of
 
 SET_PARTS = ("personal", "people", "days")
@@ -116,8 +116,8 @@ def _plan_personal(folder: Path | str, limit: int | None) -> tuple[list[Task], l
 
 
 def _plan_people(folder: Path | str, jobs: int) -> tuple[list[Task], list[Source]]:
-    first = {heart: paths[0] for heart, paths in find_people(folder).items()}
-    sources, code = sources_of(list(first.values())), code_digest(__name__)
+    first = {heart: own[0] for heart, own in hearts_of(folder).items()}
+    sources, code = list(first.values()), code_digest(__name__)
     needs = [partial(_read_people, first, residual=False) for _ in range(jobs)]
     key = key_of(code, sources, folds=_N_FOLD)
     tasks = [
@@ -134,10 +134,10 @@ def _plan_people(folder: Path | str, jobs: int) -> tuple[list[Task], list[Source
 
 
 def _plan_days(folder: Path | str, jobs: int) -> tuple[list[Task], list[Source]]:
-    people = find_people(folder)
-    first = {heart: paths[0] for heart, paths in people.items()}
-    several = {heart: paths for heart, paths in people.items() if len(paths) > 1}
-    sources = sources_of([*first.values(), *(p for paths in several.values() for p in paths[1:])])
+    people = hearts_of(folder)
+    first = {heart: own[0] for heart, own in people.items()}
+    several = {heart: own for heart, own in people.items() if len(own) > 1}
+    sources = [source for own in people.values() for source in own]
     key = key_of(code_digest(__name__), sources, hearts=sorted(several))
     needs = [partial(_read_days, first, several) for _ in range(jobs)]
     tasks = [
@@ -215,14 +215,14 @@ class _People:
         return sum(self.scale[heart] * self.trials[heart].moments for heart in hearts)
 
 
-def _read_people(first: dict[str, Path], *, residual: bool) -> _People:
+def _read_people(first: dict[str, Source], *, residual: bool) -> _People:
     """Return the people of a mirror, the first 10 s of each; hearts without a beat are left out.
 
     With `residual` the filter's input is what a recording shows beyond its own average beat.
     """
     trials = {}
-    for heart, path in first.items():
-        signals = _read_signals(path, first_s=FIRST_S)
+    for heart, source in first.items():
+        signals = _read_signals(source, first_s=FIRST_S)
         if signals is None:
             continue
         peaks = find_peaks(signals, DAY_RATE_HZ)
@@ -238,9 +238,9 @@ def _read_people(first: dict[str, Path], *, residual: bool) -> _People:
     return _People(trials, {heart: 1 / power for heart, power in powers.items()})
 
 
-def _read_signals(path: Path, *, first_s: float | None = None) -> np.ndarray | None:
+def _read_signals(source: Source, *, first_s: float | None = None) -> np.ndarray | None:
     try:
-        return clean_record(read_record(path), first_s=first_s)
+        return clean_record(source.read(), first_s=first_s)
     except RecordError:
         return None
 
@@ -327,12 +327,12 @@ def _on_leads(values: np.ndarray, players: Sequence[str]) -> np.ndarray:
 
 
 def _read_days(
-    first: dict[str, Path], several: dict[str, list[Path]]
+    first: dict[str, Source], several: dict[str, list[Source]]
 ) -> tuple[_People, dict[str, list[np.ndarray]]]:
     """Return what people's rests tell, and the recordings of those who have several."""
     recordings = {
-        heart: [one for one in map(_read_signals, paths) if one is not None]
-        for heart, paths in several.items()
+        heart: [one for one in map(_read_signals, own) if one is not None]
+        for heart, own in several.items()
     }
     return _read_people(first, residual=True), recordings
 

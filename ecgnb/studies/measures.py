@@ -6,42 +6,25 @@ another one of the same heart) and `beats` (twadb, one recording a heart: the fi
 the last fifth, ectopic beats and alternans apart).
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import permutations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ecgnb.files import code_digest
 from ecgnb.intervals import bootstrap_mean
-from ecgnb.leads import LEADS, lead_index
-from ecgnb.reconstruction.average_beat import fit_beat_ridge
-from ecgnb.reconstruction.methods import LeadModels
-from ecgnb.reconstruction.prior import (
-    DAY_RATE_HZ,
-    HeartShare,
-    clean_record,
-    combine,
-    find_people,
-    read_heart_shares,
-)
-from ecgnb.records.databases import find_records, load_record
+from ecgnb.leads import LEADS
+from ecgnb.reconstruction.prior import DAY_RATE_HZ, clean_record
+from ecgnb.records.databases import find_records
 from ecgnb.records.labels import labels_of
-from ecgnb.records.record import Record
-from ecgnb.records.wfdb_files import read_header, read_record
+from ecgnb.records.wfdb_files import read_header
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
-from ecgnb.signals.measures import (
-    BEAT_MEASURES,
-    LEAD_MEASURES,
-    delineate,
-    measure_beats,
-)
-from ecgnb.signals.preparation import Prepared, PreprocessingOptions, RecordLabels, Scaling
-from ecgnb.studies.day_methods import DAY_METHODS, NEEDS_PRIOR, DayFit, predict_checked
+from ecgnb.signals.measures import BEAT_MEASURES, LEAD_MEASURES, delineate, measure_beats
+from ecgnb.studies.day_methods import HeartTrial, clean_part, inside_trial, predict_trial
+from ecgnb.studies.others import Others, hearts_of, learn_hearts, without_hearts
 from ecgnb.studies.plan import Source, Task, key_of, sources_of
 from ecgnb.studies.runner import Outcome, write_study
 
@@ -58,89 +41,23 @@ _N_FOLD, _ECTOPIC_R = 10, 0.9
 _MARK_RATE_HZ = 500.0
 
 
-def _fit_day_ridge(
-    calibrations: Sequence[np.ndarray], inputs: Sequence[int], *, seed: int = 0
-) -> LeadModels:
-    """Return the average beat and a ridge of its rest, the penalty chosen on the last quarter."""
-    signals = np.concatenate(calibrations, axis=1)
-    cut, ones = round(0.75 * signals.shape[-1]), np.ones((len(signals), 1))
-    prepared = Prepared(
-        RecordLabels("calibration"),
-        signals[:, :cut],
-        signals[:, cut:],
-        signals[:, cut:],
-        Scaling(0 * ones, ones),
-        DAY_RATE_HZ,
-        PreprocessingOptions(),
-    )
-    return LeadModels(tuple(fit_beat_ridge(prepared, lead) for lead in inputs))
+MEASURE_METHODS = ("average_beat", "average_beat_ridge", "neighbours", "another_day")
 
 
-MEASURE_METHODS: dict[str, DayFit] = {
-    "average_beat": DAY_METHODS["average_beat"],
-    "average_beat_ridge": _fit_day_ridge,
-    "neighbours": DAY_METHODS["neighbours"],
-    "another_day": DAY_METHODS["another_day"],
-}
+def _day_trials(heart: str, sources: Sequence[Source]) -> Iterator[HeartTrial]:
+    for old, new in permutations(sources, 2):
+        calibration = clean_record(old.read(), first_s=10.0)
+        test = clean_record(new.read(), first_s=20.0)
+        yield HeartTrial("days", heart, f"{old.name}+{new.name}", calibration, test)
 
 
-@dataclass(frozen=True)
-class MeasureTrial:
-    """A calibration and a test `(lead, time)` of one heart, mV, 250 Hz."""
-
-    plan: str
-    heart: str
-    name: str
-    calibration: np.ndarray
-    test: np.ndarray
-
-
-def inside_trial(
-    path: Path, heart: str, *, cut_s: float = 6.0, end_s: float = 10.0
-) -> MeasureTrial:
-    """Return the first seconds of a recording to calibrate on and what follows to test on.
-
-    Each is cut before it is filtered.
-    """
-    record = read_record(path)
-    cut, end = (round(seconds * record.sampling_rate) for seconds in (cut_s, end_s))
-    test = _clean(record, slice(cut, end))
-    return MeasureTrial("inside", heart, record.name, _clean(record, slice(0, cut)), test)
-
-
-def _clean(record: Record, part: slice) -> np.ndarray:
-    return clean_record(replace(record, signals=record.signals[:, part], frank=None))
-
-
-def _day_trials(heart: str, paths: Sequence[Path]) -> Iterator[MeasureTrial]:
-    for old, new in permutations(paths, 2):
-        calibration = clean_record(read_record(old), first_s=10.0)
-        record = read_record(new)
-        test = clean_record(record, first_s=20.0)
-        yield MeasureTrial("days", heart, f"{old.stem}+{record.name}", calibration, test)
-
-
-def _beat_trial(path: Path) -> MeasureTrial:
-    record = load_record(path, "twadb")
+def _beat_trial(source: Source) -> HeartTrial:
+    record = source.read()
     calibration = clean_record(record, first_s=30.0)
     start = round(0.8 * record.n_time)
     heart = record.heart if not record.heart.startswith("patient") else f"ptbdb/{record.heart}"
-    return MeasureTrial(
-        "beats", heart, record.name, calibration, _clean(record, slice(start, None))
-    )
-
-
-def predict_trial(
-    trial: MeasureTrial,
-    method: str,
-    prior: Any,  # noqa: ANN401 (only one method takes it)
-) -> np.ndarray:
-    """Return the test part `(input, lead, time)` as a method reconstructs it."""
-    fit = MEASURE_METHODS[method]
-    if method in NEEDS_PRIOR:
-        fit = partial(fit, prior=prior)
-    inputs = [lead_index(name) for name in MEASURE_INPUTS]
-    return predict_checked(method, fit, [trial.calibration], trial.test, inputs)
+    test = clean_part(record, slice(start, None))
+    return HeartTrial("beats", heart, record.name, calibration, test)
 
 
 def _measure(beats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -148,7 +65,7 @@ def _measure(beats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return measure_beats(beats, DAY_RATE_HZ, _BEFORE, bounds)
 
 
-def _score_trial(trial: MeasureTrial, prior: Any) -> pd.DataFrame:  # noqa: ANN401
+def _score_trial(trial: HeartTrial, learned: Mapping[str, object]) -> pd.DataFrame:
     """Return a row per input, method, measure, kind and rhythm: means, variances, covariance."""
     peaks = find_peaks(trial.test, DAY_RATE_HZ)
     beats = align_beats(trial.test, peaks, before=_BEFORE, after=_AFTER)
@@ -157,7 +74,9 @@ def _score_trial(trial: MeasureTrial, prior: Any) -> pd.DataFrame:  # noqa: ANN4
     ectopic, rows = _find_ectopic(beats), []
     truth = _measure_both(beats, ectopic)
     for method in MEASURE_METHODS:
-        for name, guess in zip(MEASURE_INPUTS, predict_trial(trial, method, prior), strict=True):
+        for name, guess in zip(
+            MEASURE_INPUTS, predict_trial(trial, method, MEASURE_INPUTS, learned), strict=True
+        ):
             made = align_beats(guess, peaks, before=_BEFORE, after=_AFTER)
             hidden = [n for n, lead in enumerate(LEADS) if lead != name]
             for row in _compare(truth, _measure_both(made, ectopic), hidden, ectopic):
@@ -337,72 +256,64 @@ def run_measures(
     jobs
         Local processes, one thread each.
     """
-    tasks, sources = _plan_measures(folder, plans, jobs)
+    needs = [partial(learn_hearts, folder) for _ in range(jobs)]
+    tasks, sources = _plan_measures(folder, plans, needs)
     facts = {"plans": list(plans), "code": code_digest(__name__)}
     how = {"jobs": jobs, "what": "tasks", "progress": progress}
     return write_study(tasks, out, sources, digits=5, facts=facts, **how)
 
 
 def _plan_measures(
-    folder: Path | str, plans: Sequence[str], jobs: int
+    folder: Path | str, plans: Sequence[str], needs: Sequence[partial[Others]]
 ) -> tuple[list[Task], list[Source]]:
     """Return a task per fold of hearts, per heart with several recordings, per heart of twadb."""
-    people = find_people(folder)
-    needs = [partial(read_prior_shares, folder) for _ in range(jobs)]
-    inside = {
-        h: p[0] for h, p in people.items() if "inside" in plans and not h.startswith("ptbdb")
+    people, code = hearts_of(folder), code_digest(__name__)
+    known = [source for own in people.values() for source in own]
+    beats = _one_a_heart(sources_of(find_records(folder, "twadb"), "twadb"))
+    several = {heart: own for heart, own in people.items() if len(own) > 1}
+    inside = [(heart, own[0]) for heart, own in people.items() if not heart.startswith("ptbdb")]
+    folds = {fold: dict(inside[fold::_N_FOLD]) for fold in range(_N_FOLD)}
+    work = {
+        "days": [(heart, partial(_score_days, heart, own)) for heart, own in several.items()],
+        "inside": [(fold, partial(_score_inside, own)) for fold, own in folds.items() if own],
+        "beats": [(one.path.stem, partial(_score_beats, one)) for one in beats],
     }
-    several = {h: p for h, p in people.items() if "days" in plans and len(p) > 1}
-    beats = _one_a_heart(find_records(folder, "twadb"))
-    paths = [path for own in people.values() for path in own]
-    code, known, tested = code_digest(__name__), sources_of(paths), sources_of(beats)
-    work = [(f"days {heart}", partial(_score_days, heart, own)) for heart, own in several.items()]
-    work += [
-        (f"inside {fold}", partial(_score_inside, dict(list(inside.items())[fold::_N_FOLD])))
-        for fold in range(_N_FOLD)
-        if list(inside)[fold::_N_FOLD]
-    ]
-    work += [
-        (f"beats {path.stem}", partial(_score_beats, path)) for path in beats if "beats" in plans
-    ]
+    chosen = [(f"{plan} {name}", call) for plan in plans for name, call in work[plan]]
     tasks = [
         Task(
-            name, key_of(code, [*known, *tested], task=name), one, needs=needs[n % jobs], digits=5
+            name,
+            key_of(code, [*known, *beats], task=name),
+            call,
+            needs=needs[number % len(needs)],
+            digits=5,
         )
-        for n, (name, one) in enumerate(work)
+        for number, (name, call) in enumerate(chosen)
     ]
-    return tasks, [*known, *tested]
+    return tasks, [*known, *beats]
 
 
-def _one_a_heart(paths: Sequence[Path]) -> list[Path]:
+def _one_a_heart(sources: Sequence[Source]) -> list[Source]:
     """Return the first recording of each heart."""
-    hearts = {}
-    for path in paths:
-        hearts.setdefault(labels_of(read_header(path), path, "twadb")["heart"], path)
+    hearts: dict[str, Source] = {}
+    for source in sources:
+        labels = labels_of(read_header(source.path), source.path, "twadb")
+        hearts.setdefault(labels["heart"], source)
     return list(hearts.values())
 
 
-def read_prior_shares(folder: Path | str) -> list[HeartShare]:
-    """Return what each heart of a mirror adds to a prior."""
-    return list(read_heart_shares(folder))
+def _score_inside(hearts: Mapping[str, Source], others: Others) -> dict[str, pd.DataFrame]:
+    """Return the measures of a fold of hearts, of none of which anything was learned."""
+    learned = without_hearts(others, hearts)
+    trials = [inside_trial(source.read(), heart) for heart, source in hearts.items()]
+    return {"rows": pd.concat([_score_trial(trial, learned) for trial in trials])}
 
 
-def _score_inside(
-    hearts: dict[str, Path], shares: Sequence[HeartShare]
-) -> dict[str, pd.DataFrame]:
-    """Return the measures of a fold of hearts, none of which the prior has seen."""
-    prior = combine(share for share in shares if share.heart not in hearts)
-    tables = [_score_trial(inside_trial(path, heart), prior) for heart, path in hearts.items()]
-    return {"rows": pd.concat(tables)}
+def _score_days(heart: str, sources: Sequence[Source], others: Others) -> dict[str, pd.DataFrame]:
+    learned = others.without(heart)
+    trials = _day_trials(heart, sources)
+    return {"rows": pd.concat([_score_trial(trial, learned) for trial in trials])}
 
 
-def _score_days(
-    heart: str, paths: Sequence[Path], shares: Sequence[HeartShare]
-) -> dict[str, pd.DataFrame]:
-    prior = combine(shares, without=heart)
-    return {"rows": pd.concat([_score_trial(t, prior) for t in _day_trials(heart, paths)])}
-
-
-def _score_beats(path: Path, shares: Sequence[HeartShare]) -> dict[str, pd.DataFrame]:
-    trial = _beat_trial(path)
-    return {"rows": _score_trial(trial, combine(shares, without=trial.heart))}
+def _score_beats(source: Source, others: Others) -> dict[str, pd.DataFrame]:
+    trial = _beat_trial(source)
+    return {"rows": _score_trial(trial, others.without(trial.heart))}

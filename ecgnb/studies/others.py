@@ -5,7 +5,7 @@ What each heart adds is kept as a task of its own, so that leaving one heart out
 
 import base64
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial, reduce
@@ -195,3 +195,26 @@ def _from_table(heart: str, table: pd.DataFrame) -> tuple[HeartShare, tuple[Mome
         for lead in range(len(LEADS))
     )
     return share, moments
+
+
+def hearts_of(folder: Path | str) -> dict[str, list[Source]]:
+    """Return the recordings of each heart in a mirror of PTB, LUDB and the challenge."""
+    hearts: dict[str, list[Source]] = {}
+    for session in find_sessions(folder):
+        hearts.setdefault(session.heart, []).append(session.source)
+    return hearts
+
+
+def learn_hearts(folder: Path | str) -> Others:
+    """Return what each heart of a mirror adds, computed at once: half a minute for 250 hearts."""
+    tasks = plan_hearts(find_sessions(folder))
+    return others_of({task.about: task.work()["share"] for task in tasks})
+
+
+def without_hearts(others: Others, hearts: Collection[str]) -> dict[str, object]:
+    """Return what all hearts but some teach, by the name under which a method is given it."""
+    kept = (
+        {heart: one for heart, one in each.items() if heart not in hearts}
+        for each in (others.shares, others.moments)
+    )
+    return Others(*kept).without("")

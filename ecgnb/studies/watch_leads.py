@@ -28,12 +28,12 @@ from ecgnb.reconstruction.lead_sets import (
     lagged_leads,
     lead_moments,
 )
-from ecgnb.reconstruction.prior import FIRST_S, clean_record, find_people
-from ecgnb.records.databases import find_records, load_record
+from ecgnb.reconstruction.prior import FIRST_S, clean_record
+from ecgnb.records.databases import find_records
 from ecgnb.records.record import RecordError
-from ecgnb.records.wfdb_files import read_record
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
 from ecgnb.signals.filters import clean
+from ecgnb.studies.others import hearts_of
 from ecgnb.studies.plan import Source, Task, key_of, sources_of
 from ecgnb.studies.runner import Outcome, write_study
 
@@ -59,7 +59,7 @@ _SHIFTS = range(-6, 7)  # samples at 125 Hz, 48 ms either way
 _HELD_BACK, _SHORTEST_S, _TEST_S, _PENALTY = 0.2, 30.0, 20.0, 1e-3
 
 
-def run_sequence(
+def run_watch_leads(
     folder: Path | str, out: Path | str, *, jobs: int = 1, progress: bool = True
 ) -> Outcome:
     """Return a row per recording, number of leads, arm and input, also written to `out`.
@@ -79,15 +79,14 @@ def run_sequence(
 
 
 def _plan(folder: Path | str, jobs: int) -> tuple[list[Task], list[Source]]:
-    people = find_people(folder)
-    first = {heart: paths[0] for heart, paths in people.items()}
-    several = {heart: paths for heart, paths in people.items() if len(paths) > 1}
-    twadb = find_records(folder, "twadb")
-    sources = sources_of([path for paths in people.values() for path in paths])
-    sources += sources_of(twadb)
+    people = hearts_of(folder)
+    first = {heart: own[0] for heart, own in people.items()}
+    several = {heart: own for heart, own in people.items() if len(own) > 1}
+    twadb = sources_of(find_records(folder, "twadb"), "twadb")
+    sources = [*(source for own in people.values() for source in own), *twadb]
     code = code_digest(__name__)
     needs = [partial(_read_moments, first) for _ in range(jobs)]
-    work = [(f"same {path.stem}", partial(_score_same, path)) for path in twadb]
+    work = [(f"same {one.path.stem}", partial(_score_same, one)) for one in twadb]
     work += [(f"days {heart}", partial(_score_days, heart, own)) for heart, own in several.items()]
     tasks = [
         Task(name, key_of(code, sources, task=name), one, needs=needs[n % jobs], digits=5)
@@ -96,9 +95,9 @@ def _plan(folder: Path | str, jobs: int) -> tuple[list[Task], list[Source]]:
     return tasks, sources
 
 
-def _clean(path: Path, *, first_s: float | None = None) -> np.ndarray:
+def _clean(source: Source, *, first_s: float | None = None) -> np.ndarray:
     """Return a recording `(lead, time)` in mV, filtered 0.5-40 Hz, at 125 Hz."""
-    return clean_record(read_record(path), first_s=first_s)[:, ::2]
+    return clean_record(source.read(), first_s=first_s)[:, ::2]
 
 
 @dataclass(frozen=True)
@@ -148,12 +147,12 @@ class _Others:
         return self.fillers[heart]
 
 
-def _read_moments(first: dict[str, Path]) -> _Others:
+def _read_moments(first: dict[str, Source]) -> _Others:
     """Return what the readable recordings of some hearts tell."""
     found = {}
-    for heart, path in first.items():
+    for heart, source in first.items():
         try:
-            moments = lead_moments(_clean(path, first_s=FIRST_S))
+            moments = lead_moments(_clean(source, first_s=FIRST_S))
         except RecordError:
             continue
         found[heart] = moments * len(moments) / max(np.trace(moments), 1e-9)
@@ -241,9 +240,9 @@ def _score_one(
     }
 
 
-def _score_same(path: Path, others: _Others) -> dict[str, pd.DataFrame]:
+def _score_same(source: Source, others: _Others) -> dict[str, pd.DataFrame]:
     """Return the scores of a recording of twadb, calibrated before its last fifth."""
-    record = load_record(path, "twadb")
+    record = source.read()
     heart = record.heart
     filler = others.without(f"ptbdb/{heart}")
     cut, second = round(0.8 * record.n_time), round(record.sampling_rate)
@@ -257,10 +256,10 @@ def _clean_part(signals: np.ndarray, sampling_rate: float) -> np.ndarray:
     return clean(signals, sampling_rate, to_rate=SET_RATE_HZ)
 
 
-def _score_days(heart: str, paths: Sequence[Path], others: _Others) -> dict[str, pd.DataFrame]:
+def _score_days(heart: str, sources: Sequence[Source], others: _Others) -> dict[str, pd.DataFrame]:
     """Return the scores from each recording of 30 s or more to the others of the heart."""
     filler = others.without(heart)
-    signals, rows = {path.stem: _clean(path) for path in paths}, []
+    signals, rows = {one.path.stem: _clean(one) for one in sources}, []
     for old, new in permutations(signals, 2):
         if signals[old].shape[-1] < _SHORTEST_S * SET_RATE_HZ:
             continue
@@ -271,7 +270,7 @@ def _score_days(heart: str, paths: Sequence[Path], others: _Others) -> dict[str,
     return {"rows": pd.DataFrame(rows, columns=None if rows else columns)}
 
 
-def summarise_sequence(table: pd.DataFrame) -> pd.DataFrame:
+def summarise_watch_leads(table: pd.DataFrame) -> pd.DataFrame:
     """Return r of every way to calibrate, and what is lost against the same leads at once.
 
     A row per plan, number of leads and arm: `n_heart`, `r`, `r_recorded`, `r_filled` and `lost`
@@ -281,7 +280,7 @@ def summarise_sequence(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table
-        From `run_sequence`.
+        From `run_watch_leads`.
     """
     keys = ["plan", "n_lead", "arm", "heart"]
     scores = ["r", "r_recorded", "r_filled"]
