@@ -41,7 +41,7 @@ ROOMS = {
     "which leads, which measures": (
         8,
         r"(reconstruction|studies)\.lead_sets|(signals|studies)\.measures"
-        r"|studies\.(diagnosis|delineation|sequence)",
+        r"|studies\.(diagnosis|delineation|watch_leads)",
     ),
 }
 MOST_IMPORTS = 3
