@@ -8,7 +8,8 @@ from sklearn.linear_model import Ridge
 from subjects import subjects
 from timing import compare, print_comparison
 
-from ecgnb.reconstruction.linear import PENALTIES, fit_lagged_ridge, lag_moments, solve_ridge
+from ecgnb.reconstruction.linear import PENALTIES, lag_moments, solve_ridge
+from ecgnb.reconstruction.methods import fit_lagged_ridge
 from ecgnb.signals.preparation import Prepared
 
 REACH = 25  # samples, 100 ms at 250 Hz

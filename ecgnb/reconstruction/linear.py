@@ -10,8 +10,6 @@ import numpy as np
 from scipy import fft, linalg
 from scipy import signal as sps
 
-from ecgnb.signals.preparation import Prepared
-
 _BLOCK = 1024  # samples
 
 PENALTIES = tuple(float(10.0**power) for power in np.arange(-6.0, 2.5, 0.5))
@@ -221,13 +219,3 @@ def fit_least_squares(
     centred = x - means[0]
     slope = (y - means[1][:, None]) @ centred / max(centred @ centred, 1e-12)
     return LagModel(slope[None], means[1] - slope * means[0])
-
-
-LAG_REACH_S = 0.1
-
-
-def fit_lagged_ridge(prepared: Prepared, lead: int, *, reach_s: float = LAG_REACH_S) -> LagModel:
-    """Return the lagged ridge of one input lead, its penalties chosen on the validation part."""
-    reach = round(reach_s * prepared.sampling_rate)
-    parts = (prepared.train, prepared.validation)
-    return solve_ridge(*(lag_moments(part[lead], part, reach) for part in parts))

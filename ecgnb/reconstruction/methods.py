@@ -17,7 +17,6 @@ import pandas as pd
 from ecgnb.leads import LEADS, lead_index
 from ecgnb.reconstruction import linear, neighbours
 from ecgnb.reconstruction.average_beat import fit_average_beat, fit_beat_ridge
-from ecgnb.reconstruction.linear import fit_lagged_ridge
 from ecgnb.reconstruction.scores import score_pairs
 from ecgnb.signals.preparation import Prepared
 
@@ -106,6 +105,18 @@ def _fit_best(
 
 def _fit_line(prepared: Prepared, lead: int, *, intercept: bool = True) -> linear.LagModel:
     return linear.fit_least_squares(prepared.train[lead], prepared.train, intercept=intercept)
+
+
+LAG_REACH_S = 0.1
+
+
+def fit_lagged_ridge(
+    prepared: Prepared, lead: int, *, reach_s: float = LAG_REACH_S
+) -> linear.LagModel:
+    """Return the lagged ridge of one input lead, its penalties chosen on the validation part."""
+    reach = round(reach_s * prepared.sampling_rate)
+    parts = (prepared.train, prepared.validation)
+    return linear.solve_ridge(*(linear.lag_moments(part[lead], part, reach) for part in parts))
 
 
 _LADDER = (
