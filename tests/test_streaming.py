@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 import ecgnb
+from ecgnb.intervals import correlation
 from ecgnb.reconstruction.blocks import Work, reconstruct_blocks
 from ecgnb.reconstruction.personal import fit_personal
+from ecgnb.reconstruction.streaming import fit_for_stream
 from ecgnb.records.long_files import LongLead
+from ecgnb.signals.filters import clean
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 
 
@@ -77,3 +80,16 @@ def test_a_method_that_looks_further_is_refused(record):
     far = fit_personal(record.split(share=0.5)[0], "II", method="average_beat")
     with pytest.raises(ValueError, match="fit one of neighbours"):
         ecgnb.stream(far)
+
+
+def test_a_look_up_fitted_for_the_stream_undoes_the_shift_of_its_filter(record, model, lead):
+    truth = clean(record.split(share=0.5)[1].signals, 250.0, to_rate=250.0)
+    good = np.isfinite(lead)
+
+    def mean_r(model):
+        made = pushed(model, lead, 5000)[0]
+        return np.nanmean(correlation(truth[2:, good], made[2:, good]))
+
+    fitted = mean_r(fit_for_stream(record.split(share=0.5)[0], model))
+    assert fitted > mean_r(model) + 0.01
+    assert fitted > 0.9

@@ -10,6 +10,7 @@ import numpy as np
 import typer
 
 from ecgnb.cli.console import BAD_USAGE, AsJson, fail, tell
+from ecgnb.cli.long import goes_in_blocks, reconstruct_hours
 from ecgnb.cli.targets import (
     PICTURES,
     OutputTarget,
@@ -257,13 +258,18 @@ def _carry_out(task: ReconstructionTask, *, as_json: bool) -> None:
     place = _checked_place(task)
     personal, read = _kept(task.model)
     lead, method = _agreed(task.lead, personal), _method(task.method)
-    record = task.given.read((lead,))
+    in_blocks = goes_in_blocks(task)
+    record = None if in_blocks else task.given.read((lead,))
+    name = record.name if record else re.sub(r"[^A-Za-z0-9_-]+", "_", task.given.path.stem)
     read += [file for one in task.calibrations for file in recording_files(one.path)]
-    target, digest = _free_target(task, f"{record.name}_{lead}_12", place, read=read)
+    target, digest = _free_target(task, f"{name}_{lead}_12", place, read=read)
     notes = (target.note,) if target.note else ()
     if personal is None:
         personal, noted = _calibrated(task, lead, method=method)
         notes += noted
+    if in_blocks:
+        names, how = _renamed(task.given.names), {"notes": notes, "as_json": as_json}
+        return reconstruct_hours(task, names, personal, target, digest, **how)
     how = {"same_session": task.same_session, "force": task.force}
     made = reconstruct_with_bands(record, personal, name=target.name, **how)
     if task.bands and made.bands is None:

@@ -105,7 +105,7 @@ def parse_out(out: str) -> tuple[Path, str]:
     if path.is_dir() or out.endswith(("/", os.sep)):
         check_output_folder(path, "--out")
         return path, ""
-    stem = path.name.removesuffix(".hea")
+    stem = path.name.removesuffix(".hea").removesuffix(".edf")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", stem):
         raise fail(f"{stem!r} is no name of a WFDB record: letters, digits, - and _", BAD_USAGE)
     check_output_folder(path.parent, "--out")

@@ -5,16 +5,22 @@ What is returned does not depend on the pieces in which the samples come, to the
 filter carries its state, and a look-up gives a moment the same bits whatever lies beside it.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from ecgnb.leads import LEADS, lead_index
-from ecgnb.reconstruction.neighbours import EMBEDDING_REACHES_S
+from ecgnb.reconstruction.methods import LeadModels
+from ecgnb.reconstruction.neighbours import EMBEDDING_REACHES_S, fit_neighbours
 from ecgnb.reconstruction.personal import PersonalModel
-from ecgnb.signals.filters import CausalFilter
+from ecgnb.records.record import Record
+from ecgnb.signals.filters import CausalFilter, clean, fill_missing, resample_signals
 
 STEP_S = 0.25
 
 _METHODS = ("neighbours",)
+
+_NOTHING = np.zeros((len(LEADS), 0), dtype=np.float32)
 
 
 class Stream:
@@ -35,7 +41,8 @@ class Stream:
         self._reach = max(round(reach_s * self.sampling_rate) for reach_s in EMBEDDING_REACHES_S)
         self._filter = CausalFilter(self.sampling_rate, options.low_hz, options.high_hz)
         self._signal, self._missing = np.zeros(0), np.zeros(0, dtype=bool)
-        self._first = self._n_done = 0  # of what is kept, and of what was returned
+        self._pending: list[np.ndarray] = []
+        self._n_pushed = self._n_done = self._first = 0  # the first sample that is kept
 
     @property
     def delay_s(self) -> float:
@@ -50,20 +57,23 @@ class Stream:
         samples
             The next ones `(time,)` of the lead, mV; missing ones NaN.
         """
-        samples = np.atleast_1d(np.asarray(samples, dtype=np.float64))
-        self._signal = np.concatenate([self._signal, self._filter.apply(samples)])
-        self._missing = np.concatenate([self._missing, ~np.isfinite(samples)])
-        told = self._first + self._signal.size - self._reach
-        return self._take(told // self._step * self._step)
+        self._pending.append(np.atleast_1d(np.asarray(samples, dtype=np.float64)))
+        self._n_pushed += self._pending[-1].size
+        stop = (self._n_pushed - self._reach) // self._step * self._step
+        return self._take(stop) if stop > self._n_done else _NOTHING
 
     def finish(self) -> np.ndarray:
         """Return the leads of the samples that are left: nothing will come after them."""
-        return self._take(self._first + self._signal.size)
+        return self._take(self._n_pushed)
 
     def _take(self, stop: int) -> np.ndarray:
         """Return the leads from what was returned last up to a sample, and forget what is past."""
+        samples = np.concatenate([np.zeros(0), *self._pending])
+        self._pending = []
+        self._signal = np.concatenate([self._signal, self._filter.apply(samples)])
+        self._missing = np.concatenate([self._missing, ~np.isfinite(samples)])
         if stop <= self._n_done or self._signal.size <= 2 * self._reach:
-            return np.zeros((len(LEADS), 0), dtype=np.float32)
+            return _NOTHING
         window = slice(0, stop + self._reach - self._first)
         made = np.array(self.model.predict(self._signal[window]), dtype=np.float32)
         made[lead_index(self.model.lead)] = self._signal[window]
@@ -76,13 +86,38 @@ class Stream:
         return made
 
 
+def fit_for_stream(calibration: Record, model: PersonalModel) -> PersonalModel:
+    """Return a model whose look-up knows the calibration as a stream will show its lead.
+
+    The lead is filtered forwards only, the leads to read off as before, without any shift: so the
+    look-up undoes what the causal filter does to the lead. What the model says to expect is that
+    of the filter without shift, which is a little better.
+
+    Parameters
+    ----------
+    calibration
+        The 12 leads that `model` was fitted on, mV.
+    model
+        Of the method `neighbours`.
+    """
+    options, row = model.options, lead_index(model.lead)
+    filled, rate = fill_missing(calibration.signals), options.sampling_rate
+    how = {"low_hz": options.low_hz, "high_hz": options.high_hz, "to_rate": rate}
+    outputs = model.scaling.apply(clean(filled, calibration.sampling_rate, **how))
+    raw = resample_signals(filled[row], calibration.sampling_rate, rate)
+    causal = CausalFilter(rate, options.low_hz, options.high_hz).apply(raw)
+    causal = (causal - model.scaling.offset[row]) / model.scaling.factor[row]
+    look_up = fit_neighbours(causal.astype(np.float32), outputs.astype(np.float32), rate)
+    return replace(model, model=LeadModels((look_up,)))
+
+
 def stream(model: PersonalModel) -> Stream:
     """Return what turns one lead into twelve as its samples come.
 
     Parameters
     ----------
     model
-        Of the method `neighbours`, which looks 0.2 s ahead and back.
+        Of the method `neighbours`, which looks 0.2 s ahead and back; best from `fit_for_stream`.
 
     Raises
     ------

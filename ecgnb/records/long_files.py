@@ -27,11 +27,13 @@ from ecgnb.records.formats.table import read_layout, read_table_file
 from ecgnb.records.record import RecordError
 from ecgnb.records.recordings import read_recording
 from ecgnb.records.wfdb_files import as_samples, header_path, open_record_lead
-from ecgnb.records.wfdb_header import record_line, signal_line
+from ecgnb.records.wfdb_header import parse_header, record_line, signal_line
 
 _TABLE_BYTES = 2_000_000  # of a table that are read at one go
 
 _STILL_S = 2.0  # without a change: a file is no longer being written
+
+_LONG_S, _LONG_BYTES, _MOST_SAMPLES = 1800.0, 20_000_000, 20_000_000_000
 
 _DIGEST_BYTES = 1 << 20
 
@@ -92,6 +94,28 @@ def _digest(files: tuple[tuple[Path, int], ...]) -> str:
                 left -= len(chunk)
         digest.update(f"{size - left}".encode())
     return digest.hexdigest()
+
+
+def is_long(path: Path) -> bool:
+    """Return whether a recording lasts over half an hour, or is a table of over 20 MB.
+
+    What cannot be read is not long: the reader says what is wrong with it.
+    """
+    try:
+        reader = find_reader(path) if path.is_file() else None
+        if reader is read_table_file:
+            return path.stat().st_size > _LONG_BYTES
+        if reader is read_edf_file:
+            with path.open("rb") as file:
+                head = file.read(252)
+            return float(head[236:244]) * float(head[244:252]) > _LONG_S
+        if reader is None:
+            text = header_path(path).read_bytes().decode("latin-1")
+            header = parse_header(text, most_samples=_MOST_SAMPLES)
+            return header.n_time / header.sampling_rate > _LONG_S
+    except (OSError, ValueError, RecordError):
+        pass
+    return False
 
 
 @contextlib.contextmanager
