@@ -24,6 +24,8 @@ from ecgnb.reconstruction.scores import (
     _hidden_by,
     correlate_ranks,
     find_knee,
+    keep_chosen,
+    mean_of_sets,
     rank_leads,
     summarise_sets,
 )
@@ -195,6 +197,22 @@ def test_a_choice_by_other_hearts_never_sees_the_heart():
     best = summarise_sets(pd.DataFrame(rows), {}).iloc[0]
     # Seen by b and c, whose others are a and c or a and b, lead I is best; by a, lead II.
     assert best["rmse_uv"] == pytest.approx((50.0 + 60.0 + 60.0) / 3)
+
+
+def test_the_recorded_rows_say_the_same_as_all_rows():
+    rng = np.random.default_rng(1)
+    rows = [
+        {"heart": heart, "fold": heart % 3, "set": one, "r": rng.random(), "rmse_uv": rng.random()}
+        | {f"st_{lead}": rng.normal() for lead in INDEPENDENT_LEADS}
+        for heart in range(9)
+        for one in ("I", "II", "III", "V4", "I+II", "II+V1", "V2+V5")
+    ]
+    table = pd.DataFrame(rows)
+    kept = keep_chosen(table, ["II+V1"])
+    assert len(kept) < len(table)
+    both = [summarise_sets(one, {"usual": "II+V1"}) for one in (table, kept)]
+    pd.testing.assert_frame_equal(*both)
+    assert mean_of_sets(table)["n_heart"].tolist() == [9] * 7
 
 
 def test_the_scores_know_what_a_set_hides():

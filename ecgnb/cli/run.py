@@ -414,7 +414,7 @@ def measures(
 
     chosen = names_in(plans)
     _refuse_unknown(chosen, MEASURE_PLANS, "plan")
-    marks = run_delineation(data, out / "delineation.csv", jobs=jobs)
+    marks = run_delineation(data, out / "delineation.csv.gz", jobs=jobs)
     done = run_measures(data, out / "measures.csv.gz", plans=chosen, jobs=jobs)
     records = done.table[done.table["kind"] == "record"]
     shown = {"agreement": compare_measures(records, ["plan", "measure", "method"])}

@@ -1,6 +1,6 @@
 """Scores of reconstructed leads: intervals over records, the worst case beside the mean."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -241,12 +241,36 @@ def summarise_sets(table: pd.DataFrame, named: Mapping[str, str]) -> pd.DataFram
     return pd.DataFrame(rows)
 
 
+def keep_chosen(table: pd.DataFrame, named: Iterable[str]) -> pd.DataFrame:
+    """Return the rows of all sets that `summarise_sets` chooses or that are named.
+
+    It says the same of them as of the whole table, a hundred times as long.
+    """
+    number = table["set"].str.count(r"\+")
+    chosen = [_choose_set(own)["set"].unique() for _, own in table.groupby(number)]
+    return table[table["set"].isin({*named, *np.concatenate(chosen)})].reset_index(drop=True)
+
+
+def mean_of_sets(table: pd.DataFrame) -> pd.DataFrame:
+    """Return mean `r` and `rmse_uv` of every set, each heart once, and how many hearts."""
+    hearts = table.groupby(["set", "heart"], sort=False)[["r", "rmse_uv"]].mean()
+    groups = hearts.groupby("set", sort=False)
+    return groups.mean().assign(n_heart=groups.size()).reset_index()
+
+
 def _choose_set(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the set that is best where they are not scored."""
     if "validation_uv" in table:
         means = table.groupby(["set", "heart"])["validation_uv"].mean().groupby("set").mean()
         return table[table["set"] == means.idxmin()]
     unit = table["fold" if "fold" in table else "heart"]
+    plan = table["plan"] if "plan" in table else pd.Series("", index=table.index)
+    found = [_choose_elsewhere(own, unit[own.index]) for _, own in table.groupby(plan)]
+    return pd.concat(found)
+
+
+def _choose_elsewhere(table: pd.DataFrame, unit: pd.Series) -> pd.DataFrame:
+    """Return the rows of the set with the least mean error over the hearts of all other units."""
     each = table.assign(unit=unit).groupby(["set", "unit", "heart"], as_index=False)["rmse_uv"]
     sums = each.mean().pivot_table("rmse_uv", "set", "unit", aggfunc="sum")
     others = -sums.sub(sums.sum(axis=1), axis=0)  # of all hearts outside the unit, equally many

@@ -32,6 +32,7 @@ from ecgnb.reconstruction.lead_sets import (
 )
 from ecgnb.reconstruction.pace import beat_at, find_stretch, paste_paced
 from ecgnb.reconstruction.prior import DAY_RATE_HZ, FIRST_S, clean_record
+from ecgnb.reconstruction.scores import keep_chosen, mean_of_sets
 from ecgnb.records.record import RecordError
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
 from ecgnb.signals.preparation import PreprocessingOptions, clean_parts
@@ -72,7 +73,8 @@ def run_lead_sets(
     folder
         A mirror with twadb (`personal`), and ptbdb, LUDB and the challenge of 2021 (the others).
     out
-        Gets `lead_sets_<part>.csv.gz` and, of other people, `lead_values.csv.gz`.
+        Gets `lead_sets_<part>.csv.gz`, `lead_sets_<part>_means.csv` and, of other people,
+        `lead_values.csv.gz`.
     parts
         Of `SET_PARTS`.
     limit
@@ -95,15 +97,28 @@ def run_lead_sets(
 def _write(
     results: Results, file: Path, part: str, sources: Sequence[Source]
 ) -> dict[str, pd.DataFrame]:
-    """Write and return the tables of a part, its manifest beside."""
+    """Write the tables of a part, its manifest beside, and return them whole.
+
+    Of every set its means are written; recording by recording those that are best or usual.
+    """
     tables = {part: results.table()}
-    write_table(file, tables[part], digits=4)
+    write_table(file, keep_chosen(tables[part], USUAL_SETS.values()), digits=4)
+    means = [
+        mean_of_sets(own).assign(plan=plan)
+        for plan, own in tables[part].groupby(_plan_of(tables[part]))
+    ]
+    write_table(file_beside(file, "_means.csv"), pd.concat(means), digits=4)
     if part == "people":
         tables["values"] = results.table("values")
         write_table(file.with_name("lead_values.csv.gz"), tables["values"], digits=4)
     facts = results.facts(sources, part=part, code=code_digest(__name__)) | results.costs()
     write_manifest(file_beside(file, "_manifest.json"), facts)
     return tables
+
+
+def _plan_of(table: pd.DataFrame) -> pd.Series:
+    """Return the plan of each row; a part with one plan has none."""
+    return table["plan"] if "plan" in table else pd.Series("", index=table.index)
 
 
 def _plan_personal(folder: Path | str, limit: int | None) -> tuple[list[Task], list[Source]]:
