@@ -18,7 +18,7 @@ from ecgnb.reconstruction.expectation import fit_error_model
 from ecgnb.reconstruction.expiry import RecordedCase, heart_cases, write_expectation
 from ecgnb.reconstruction.prior import clean_record, combine, share_of_heart
 from ecgnb.records.record import Record, RecordError
-from ecgnb.studies.others import find_sessions
+from ecgnb.studies.day_trials import find_sessions
 
 INPUTS = ("I", "II", "V2")
 

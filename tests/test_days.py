@@ -12,13 +12,11 @@ from conftest import real_data
 from typer.testing import CliRunner
 
 from ecgnb.cli.commands import app
-from ecgnb.files import is_whole, read_table, write_table
+from ecgnb.files import is_whole, read_table
 from ecgnb.reconstruction.prior import _read_prior
 from ecgnb.simulation.cohort import write_cohort
-from ecgnb.studies import day_methods, day_scores, days, others
+from ecgnb.studies import day_methods, day_scores, day_trials, days
 from ecgnb.studies.day_methods import DAY_METHODS, DayMethod
-from ecgnb.studies.others import _from_table, _share_tables
-from ecgnb.studies.plan import sources_of
 
 TESTS = Path(__file__).parent
 HEARTS = ("ptbdb/patient001", "ptbdb/patient002")
@@ -33,7 +31,7 @@ def mirror(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sessions(mirror):
-    return others.find_sessions(mirror)
+    return day_trials.find_sessions(mirror)
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +81,13 @@ def test_hearts_are_those_of_the_labels(sessions):
 
 def test_recordings_that_hold_ptbdb_again_are_left_out():
     data = real_data("ptbdb", "ludb", "challenge-2021")
-    found = others.find_sessions(data)
+    found = day_trials.find_sessions(data)
     assert not {one.source.path.parts[-3] for one in found} & {"ptb", "st_petersburg_incart"}
     assert {"ptbdb/patient001", "ludb/1"} < {one.heart for one in found}
 
 
 def test_pairs_are_all_ordered_pairs_of_one_heart(sessions):
-    trials = days._plan_trials(sessions, "pairs")
+    trials = day_trials.plan_trials(sessions, "pairs")
     assert len(trials) == 16
     assert all(trial.calibrations[0].heart == trial.test.heart for trial in trials)
     assert all(trial.calibrations[0] is not trial.test for trial in trials)
@@ -97,27 +95,27 @@ def test_pairs_are_all_ordered_pairs_of_one_heart(sessions):
 
 def three_of(sessions):
     source = sessions[0].source
-    return [others.Session("one", source, date(1990, 10, day)) for day in (1, 17, 18)]
+    return [day_trials.Session("one", source, date(1990, 10, day)) for day in (1, 17, 18)]
 
 
 def test_all_other_days_need_three_sessions(sessions):
-    assert days._plan_trials(sessions, "others") == []
-    trials = days._plan_trials(three_of(sessions), "others")
+    assert day_trials.plan_trials(sessions, "others") == []
+    trials = day_trials.plan_trials(three_of(sessions), "others")
     assert [len(trial.calibrations) for trial in trials] == [2, 2, 2]
 
 
 def test_the_curve_goes_from_nothing_to_several_days(sessions):
-    trials = days._plan_trials(three_of(sessions), "curve")
+    trials = day_trials.plan_trials(three_of(sessions), "curve")
     points = pd.Series([(len(one.calibrations), one.first_s) for one in trials]).value_counts()
     assert dict(points) == {(0, 0.0): 3, (1, 2.0): 6, (1, 5.0): 6, (1, 10.0): 6, (2, 10.0): 3}
 
 
 def test_days_apart_are_those_to_the_nearest_calibration(sessions):
     first, second, third = three_of(sessions)
-    assert days.Trial((first, second), third, 10.0).days_apart == 1
-    undated = others.Session("one", third.source, None)
-    assert np.isnan(days.Trial((undated,), third, 10.0).days_apart)
-    assert np.isnan(days.Trial((), third, 0.0).days_apart)
+    assert day_trials.Trial((first, second), third, 10.0).days_apart == 1
+    undated = day_trials.Session("one", third.source, None)
+    assert np.isnan(day_trials.Trial((undated,), third, 10.0).days_apart)
+    assert np.isnan(day_trials.Trial((), third, 0.0).days_apart)
 
 
 def test_anybodys_method_is_scored_beside_our_own(mirror, tmp_path):
@@ -186,6 +184,14 @@ def test_a_wrong_method_is_named_and_the_others_keep_their_rows(mirror, tmp_path
         day_methods.predict_checked(theirs, [], np.zeros((12, 500)), [1])
 
 
+def test_a_method_is_refused_what_it_learned_from_the_heart_that_is_tested():
+    method = DAY_METHODS["another_day"]
+    with pytest.raises(day_methods.MethodError, match="another_day: learns from other hearts"):
+        day_methods.predict_checked(
+            method, [np.zeros((12, 2500))], np.zeros((12, 500)), [1], prior=None
+        )
+
+
 def test_a_method_is_known_by_its_code_so_that_no_old_score_answers_for_it(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     codes = []
@@ -223,7 +229,7 @@ def test_what_is_learned_from_others_holds_no_share_of_the_heart_tested(learned,
     everybody, without = learned.without("nobody"), learned.without(heart)
     own = len(learned.shares[heart].moves)
     assert len(everybody["prior"].moves) - len(without["prior"].moves) == own > 0
-    fewer = others.Others(
+    fewer = day_trials.Others(
         {name: one for name, one in learned.shares.items() if name != heart},
         {name: one for name, one in learned.moments.items() if name != heart},
     ).without("nobody")
@@ -242,10 +248,18 @@ def test_what_a_heart_adds_is_kept_to_the_last_bit(learned, sessions, tmp_path):
     np.testing.assert_array_equal(again.moments[heart][3].gram, learned.moments[heart][3].gram)
 
 
+def test_a_heart_of_one_recording_adds_no_move(learned, sessions, tmp_path):
+    alone, _ = days._learn_from(sessions[:1], tmp_path, progress=False)
+    share = alone.shares[sessions[0].heart]
+    assert share.moves.shape == (0, 8, 8)
+    assert share.between is None
+    assert alone.without("nobody")["prior"] is None
+
+
 @pytest.mark.parametrize("name", ["population", "average_beat", "average_beat_ridge"])
 def test_methods_of_few_seconds_answer(learned, sessions, name):
-    trial = days.Trial((sessions[0],), sessions[1], 2.0)
-    calibrations, test = days._read_trial(trial)
+    trial = day_trials.Trial((sessions[0],), sessions[1], 2.0)
+    calibrations, test = day_trials.read_trial(trial)
     method = DAY_METHODS[name]
     taught = {key: learned.without(sessions[0].heart)[key] for key in method.learns}
     given = [] if method.least_s == 0 else calibrations
@@ -322,7 +336,7 @@ def rows_folder(mirror, tmp_path_factory):
 
 
 def test_rows_of_the_same_test_can_be_compared(rows_folder):
-    rows = day_scores._read_day_rows(rows_folder).set_index("method")
+    rows = day_scores.read_day_rows(rows_folder).set_index("method")
     assert set(rows.index) == {"copy", *QUICK}
     assert rows["comparable"].all()
 
@@ -341,20 +355,9 @@ def test_a_row_of_another_test_says_why_it_cannot_be_compared(rows_folder, tmp_p
     path = folder / "theirs_manifest.json"
     manifest = json.loads(path.read_text()) | change
     days.write_manifest(path, manifest)
-    rows = day_scores._read_day_rows(folder).set_index("method")
+    rows = day_scores.read_day_rows(folder).set_index("method")
     assert not rows.loc["copy", "comparable"]
     assert why in rows.loc["copy", "why_not"]
     path.write_text(json.dumps(manifest))
     with pytest.raises(ValueError, match=r"theirs_manifest\.json is absent, cut or changed"):
-        day_scores._read_day_rows(folder)
-
-
-def test_what_a_heart_with_one_recording_adds_comes_back_from_its_table(tmp_path):
-    folder = write_cohort(tmp_path, n_twadb=0, n_patient=1, duration_s=15.0)
-    paths = sorted((folder / "ptbdb").rglob("*.hea"))[:1]
-    kept = write_table(
-        tmp_path / "share.csv", _share_tables("one", sources_of(paths))["share"], digits=17
-    )
-    share, _ = _from_table("one", read_table(kept))
-    assert share.moves.shape == (0, 8, 8)
-    assert share.between is None
+        day_scores.read_day_rows(folder)

@@ -33,11 +33,11 @@ ROOMS = {
     "another day": (
         12,
         r"reconstruction\.(pace|prior|change|another_day|expiry|expectation)"
-        r"|studies\.(days|day_methods|day_scores|others|changes)",
+        r"|studies\.(days|day_methods|day_scores|day_trials|changes)",
     ),
     "each head to its plateau": (1, r"studies\.heads"),
     "the power of a comparison": (1, r"studies\.power"),
-    "recordings of any length": (4, r"reconstruction\.(blocks|streaming|cells)"),
+    "recordings of any length": (4, r"reconstruction\.(blocks|streaming|cells)|cli\.long"),
     "which leads, which measures": (
         8,
         r"(reconstruction|studies)\.lead_sets|(signals|studies)\.measures"

@@ -9,9 +9,18 @@ from ecgnb.records.labels import CONDITIONS
 from ecgnb.records.wfdb_files import read_record
 from ecgnb.signals.beats import align_beats
 from ecgnb.signals.description import _singular_shares
-from ecgnb.simulation.cohort import MANIFEST, plan_cohort, write_cohort
+from ecgnb.simulation.cohort import MANIFEST, plan_cohort, write_cohort, write_days
 from ecgnb.simulation.conditions import CONDITION_MODELS
-from ecgnb.simulation.heart import BeatTimes, _textbook_heart, wave_bounds, wave_sources
+from ecgnb.simulation.heart import (
+    BeatTimes,
+    Day,
+    _textbook_heart,
+    change_day,
+    draw_heart,
+    draw_view,
+    wave_bounds,
+    wave_sources,
+)
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 
 SHORT = {"n_twadb": 2, "n_patient": 1, "duration_s": 12.0, "ptbdb_duration_s": 6.0}
@@ -264,3 +273,73 @@ def test_a_folder_of_other_recordings_is_never_overwritten(tmp_path):
 def test_a_longer_plan_begins_like_a_shorter_one():
     short, long = plan_cohort(n_twadb=2, n_patient=1), plan_cohort(n_twadb=3, n_patient=1)
     assert long[:2] == short[:2]
+
+
+def day_view(day, seed=0):
+    generator = np.random.default_rng(5)
+    heart_, rhythm = draw_heart(generator)
+    view = draw_view(len(heart_.names), 0.16, generator)
+    return view, change_day(view, rhythm, day, np.random.default_rng(seed))[0]
+
+
+def test_a_day_on_which_nothing_is_moved_is_the_same_day():
+    view, same = day_view(Day(chest_cm=0.0, limb_cm=0.0, posture_deg=0.0, rate=0.0))
+    np.testing.assert_allclose(same.vectors, view.vectors, atol=1e-12)
+    np.testing.assert_allclose(same.nearby, view.nearby, atol=1e-12)
+
+
+def test_chest_electrodes_that_move_leave_the_limb_leads_alone():
+    view, moved = day_view(Day(chest_cm=2.0, limb_cm=0.0, posture_deg=0.0, rate=0.0))
+    np.testing.assert_allclose(moved.vectors[:2], view.vectors[:2], atol=1e-12)
+    assert (np.linalg.norm(moved.vectors[2:] - view.vectors[2:], axis=1) > 0).all()
+
+
+def test_a_limb_electrode_that_moves_reaches_every_lead():
+    view, moved = day_view(Day(chest_cm=0.0, limb_cm=4.0, posture_deg=0.0, rate=0.0))
+    assert (np.linalg.norm(moved.vectors - view.vectors, axis=1) > 1e-4).all()
+
+
+def test_further_electrodes_change_more():
+    sizes = []
+    for cm in (0.5, 3.0):
+        pairs = [day_view(Day(chest_cm=cm), seed) for seed in range(20)]
+        sizes.append(np.mean([np.square(one.vectors - other.vectors) for one, other in pairs]))
+    assert sizes[1] > 2 * sizes[0]
+
+
+def test_only_an_infarct_ages_and_its_st_segment_comes_down():
+    with pytest.raises(ValueError, match="only myocardial infarction has an infarct_age"):
+        SimulationOptions(day=Day(infarct_age=0.5))
+    with pytest.raises(ValueError, match="infarct_age must lie between 0 and 1"):
+        Day(infarct_age=2.0)
+    with pytest.raises(ValueError, match="sizes >= 0"):
+        Day(chest_cm=-1.0)
+    still = {"chest_cm": 0.0, "limb_cm": 0.0, "posture_deg": 0.0, "rate": 0.0}
+    raised = []
+    for age in (0.0, 1.0):
+        options = SimulationOptions(
+            condition="myocardial infarction",
+            duration_s=5.0,
+            patient_seed=2,
+            respiration_deg=0.0,
+            day=Day(infarct_age=age, **still),
+        )
+        truth = simulate_record(options, seed=1).truth
+        place = truth.r_peaks[1] + 60  # 120 ms
+        raised.append(np.abs(truth.abnormality[:, place]).max())
+    assert raised[0] > raised[1] + 0.1
+
+
+def test_a_cohort_of_days_is_whole_dated_and_says_that_it_is_simulated(tmp_path):
+    sizes = {"n_heart": 2, "n_day": 2, "duration_s": 4.0}
+    folder = write_days(tmp_path / "days", **sizes)
+    times = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")}
+    assert {
+        path: path.stat().st_mtime_ns for path in write_days(folder, **sizes).rglob("*.*")
+    } == times
+    loaded = load_database(folder, "ptbdb")
+    assert [record.patient for record in loaded.records] == ["patient001"] * 2 + ["patient002"] * 2
+    assert {record.origin for record in loaded.records} == {"simulated"}
+    assert "ECG date: 04/01/2001" in loaded.records[1].comments
+    with pytest.raises(ValueError, match="n_day must be 2 to 4"):
+        write_days(tmp_path / "other", n_day=1)

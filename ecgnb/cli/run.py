@@ -287,6 +287,7 @@ def days(
     ] = "",
     plan: Annotated[str, typer.Option(help="pairs, others, inside or curve")] = "pairs",
     first_s: Annotated[float, typer.Option(help="s of each calibration; 0: the whole")] = 10.0,
+    test_s: Annotated[float, typer.Option(help="s of each test; 0: the whole")] = 0.0,
     inputs: Names = "I,II,V2",
     hearts: Annotated[str, typer.Option(help="such as ptbdb/patient001, with commas")] = "",
     jobs: Jobs = 1,
@@ -296,7 +297,8 @@ def days(
 
     Example: ecgnb run days --data mirror --out days.csv.gz --method another_day,mine:fit
     """
-    from ecgnb.studies.days import DAY_INPUTS, PLANS, run_days
+    from ecgnb.studies.day_trials import PLANS
+    from ecgnb.studies.days import DAY_INPUTS, run_days
 
     if plan not in PLANS:
         raise fail(f"no plan {plan}; choose from {', '.join(PLANS)}", BAD_USAGE)
@@ -307,6 +309,7 @@ def days(
         methods=_day_methods(method),
         plan=plan,
         first_s=first_s or None,
+        test_s=test_s or None,
         inputs=names_in(inputs) or DAY_INPUTS,
         hearts=names_in(hearts) or None,
         jobs=jobs,
@@ -338,6 +341,23 @@ def _day_methods(text: str) -> "list[DayMethod]":
         return [load_method(name) for name in names_in(text) or DAY_METHODS]
     except MethodError as error:
         raise fail(str(error), BAD_USAGE) from error
+
+
+@run_app.command()
+def changes(
+    data: Annotated[Path, typer.Option(help="folder that holds ptbdb, and ludb and twadb")],
+    out: Out,
+    jobs: Jobs = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how much of something new each method shows. It resumes when interrupted.
+
+    Example: ecgnb run changes --data mirror --out results/changes.csv
+    """
+    from ecgnb.studies.changes import run_changes
+
+    done = run_changes(data, out, jobs=jobs)
+    _report(out, {"changes": done}, (), as_json=as_json, digits=3)
 
 
 @run_app.command()

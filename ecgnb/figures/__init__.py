@@ -28,7 +28,9 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "scores": [
             "pair_matrix",
             "plot_arms",
+            "plot_curve",
             "plot_expectation",
+            "plot_hearts",
             "plot_history",
             "plot_intervals",
             "plot_lead_numbers",
@@ -37,6 +39,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "plot_matrix",
             "plot_multiverse",
             "plot_set_classes",
+            "plot_told",
         ],
         "style": ["COLOURS", "PALETTE", "use_style"],
     },

@@ -80,6 +80,72 @@ def plot_intervals(axes: Axes, table: pd.DataFrame, *, value: str, label: str) -
     return axes
 
 
+def plot_hearts(axes: Axes, table: pd.DataFrame) -> Axes:
+    """Return the axes with a row per heart and a dot per method, in order of the last method.
+
+    Parameters
+    ----------
+    axes
+        To draw on.
+    table
+        r of each heart (index) by method (columns, at most four).
+    """
+    ordered = table.sort_values(table.columns[-1])
+    rows = np.arange(len(ordered))
+    axes.hlines(rows, ordered.min(axis=1), ordered.max(axis=1), color="#d9d9d9", lw=1.5)
+    for name, colour, marker in zip(ordered, COLOURS, "osD^", strict=False):
+        axes.plot(ordered[name], rows, marker, color=colour, ms=5, label=name)
+    axes.set_yticks(rows, [str(name).removeprefix("ptbdb/") for name in ordered.index])
+    axes.set_xlabel("mean r")
+    axes.figure.legend(frameon=False, ncols=2, loc="outside upper center")
+    return axes
+
+
+def plot_curve(axes: Axes, table: pd.DataFrame, x: str, *, label: str) -> Axes:
+    """Return the axes with mean r over a quantity, a line and 95 % bars per method.
+
+    Parameters
+    ----------
+    axes
+        To draw on; the values of `x` stand at equal distances.
+    table
+        Of `studies.summarise_days` by `x` and method.
+    x
+        A column.
+    label
+        Of the x axis.
+    """
+    values = sorted(table[x].unique())
+    for number, (name, rows) in enumerate(table.groupby("method", sort=False)):
+        rows, colour = rows.sort_values(x), COLOURS[number]
+        places = np.array([values.index(value) for value in rows[x]]) + 0.06 * (number - 2)
+        axes.plot(places, rows["r_mean"], "o-", color=colour, ms=4, label=name)
+        axes.vlines(places, rows["r_low"], rows["r_high"], color=colour, lw=1)
+    axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
+    axes.set(xlabel=label, ylabel="mean r")
+    axes.figure.legend(frameon=False, ncols=2, loc="outside upper center", fontsize=9)
+    return axes
+
+
+def plot_told(axes: Axes, table: pd.DataFrame) -> Axes:
+    """Return the axes with the share of changes shown over that of false alarms, with intervals.
+
+    Parameters
+    ----------
+    axes
+        To draw on.
+    table
+        Of `studies.run_changes`, of one thing.
+    """
+    for (_, row), colour in zip(table.iterrows(), COLOURS, strict=False):
+        axes.hlines(row["shown"], row["false_low"], row["false_high"], color=colour, lw=1)
+        axes.vlines(row["false"], row["shown_low"], row["shown_high"], color=colour, lw=1)
+        label = f"{row['method']}, {row['n_visible']} lead{'s' * (row['n_visible'] > 1)}"
+        axes.plot(row["false"], row["shown"], "o", color=colour, ms=6, label=label)
+    axes.set(xlabel="false alarms", ylabel="shown", ylim=(-0.03, 1.03))
+    return axes
+
+
 def plot_history(axes: Axes, steps: Sequence[int], errors: np.ndarray, *, label: str) -> Axes:
     """Return the axes with validation errors `(check, member)`: median line, full range band."""
     errors = np.asarray(errors)

@@ -25,6 +25,10 @@ Usable = TypeVar("Usable")
 
 OTHER_DATABASE = "(no database)"
 
+DAY_DATABASES = ("ptbdb", "ludb", "challenge-2021")
+
+_SAME_HEARTS = ("ptb", "st_petersburg_incart")  # sources of the challenge that hold ptbdb, twadb
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -65,6 +69,42 @@ def find_records(folder: Path | str, database: str) -> list[Path]:
     """Return the header paths of a database below `folder`, in order of their names."""
     root = database_folder(folder, database)
     return sorted(root.glob(DATABASES[database].pattern)) if root else []
+
+
+def find_people(
+    folder: Path | str, databases: Sequence[str] = DAY_DATABASES
+) -> dict[str, list[Path]]:
+    """Return the headers of each heart in some databases of a mirror, hearts in order.
+
+    A heart is named by its database and what `labels.labels_of` calls it; one of twadb that ptbdb
+    holds as well, by ptbdb. Headers that cannot be read are left out, and the challenge's sources
+    that hold ptbdb and twadb again.
+    """
+    people: dict[str, list[Path]] = {}
+    for database in databases:
+        found: dict[str, list[Path]] = {}
+        for path in find_records(folder, database):
+            try:
+                labels = labels_of(read_header(path), path, database)
+            except RecordError:
+                continue
+            if labels["origin"] not in _SAME_HEARTS:
+                found.setdefault(_name_heart(database, labels["heart"]), []).append(path)
+        people |= {heart: people.get(heart, []) + found[heart] for heart in sorted(found)}
+    return people
+
+
+def _name_heart(database: str, heart: str) -> str:
+    """Return one name for a heart, whichever database shows it.
+
+    Examples
+    --------
+    >>> _name_heart("ludb", "ludb7"), _name_heart("twadb", "patient049")
+    ('ludb/7', 'ptbdb/patient049')
+    """
+    if heart.startswith("patient"):
+        database = "ptbdb"
+    return f"{database}/{heart.removeprefix(database)}"
 
 
 def database_of(path: Path | str) -> str:

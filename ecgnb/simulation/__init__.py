@@ -7,6 +7,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submod_attrs={
         "cohort": ["plan_cohort"],
         "conditions": ["CONDITION_MODELS"],
-        "synthesis": ["SimulationOptions", "simulate_record"],
+        "synthesis": ["SimulationOptions", "simulate_record", "simulate_twins"],
     },
 )

@@ -12,6 +12,8 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ import numpy as np
 from ecgnb.records.record import Record
 from ecgnb.records.wfdb_files import write_record
 from ecgnb.simulation.conditions import CONDITION_MODELS
+from ecgnb.simulation.heart import Day
 from ecgnb.simulation.synthesis import Simulated, SimulationOptions, simulate_record
 
 with warnings.catch_warnings():  # wfdb uses an argument that pandas will drop
@@ -50,6 +53,7 @@ class CohortRecord:
     name: str
     seed: int
     options: SimulationOptions
+    comments: tuple[str, ...] = ()
 
     def simulate(self) -> Simulated:
         """Return the record, as it was before it was written, and the truth about it."""
@@ -139,7 +143,7 @@ def _write(planned: CohortRecord, root: Path) -> None:
     record = replace(
         record,
         leads=tuple(lead.lower() for lead in record.leads),
-        comments=(*record.comments, reason),
+        comments=(*record.comments, reason, *planned.comments),
     )
     write_record(record, folder)
 
@@ -198,11 +202,93 @@ def write_cohort(
     sizes = {"n_twadb": n_twadb, "n_patient": n_patient, "duration_s": duration_s}
     sizes |= {"ptbdb_duration_s": ptbdb_duration_s, "seed": seed}
     wanted = {"version": _VERSION, **sizes}
+    return _complete(folder, plan_cohort(**sizes), wanted)
+
+
+# What real people with several recordings in ptbdb have: mostly infarcts, some of them evolving.
+_DAY_CONDITIONS = ("myocardial infarction", "healthy control", "hypertrophy", "healthy control")
+
+_ECTOPIC_SHARES = (None, 0.0, None, 0.12)
+
+_FIRST_DAY, _DAYS_APART = date(2001, 1, 1), (0, 3, 30, 300)
+
+
+def _plan_days(
+    *, n_heart: int = 8, n_day: int = 3, duration_s: float = 20.0, seed: int = 0
+) -> list[CohortRecord]:
+    """Return the records that `write_days` writes: each heart on several days.
+
+    From one day to the next every electrode is put elsewhere by centimetres, the heart lies
+    otherwise in the chest and beats at another rate (`Day`); an infarct grows from hours to
+    months old. Every fourth heart has ectopic beats.
+
+    Parameters
+    ----------
+    n_heart
+        People, their conditions in turn.
+    n_day
+        Recordings of each, 2 to 4: on the first day and 3, 30 and 300 days later.
+    duration_s
+        Of each, s.
+    seed
+        Of the cohort.
+
+    Examples
+    --------
+    >>> [(one.folder, one.name, one.comments) for one in _plan_days(n_heart=1, n_day=2)][1]
+    ('ptbdb/patient001', 's0002_re', ('ECG date: 04/01/2001',))
+    """
+    if not 2 <= n_day <= len(_DAYS_APART):
+        raise ValueError(f"n_day must be 2 to {len(_DAYS_APART)}, got {n_day}")
+    plan = []
+    for heart, number in product(range(n_heart), range(n_day)):
+        condition = _DAY_CONDITIONS[heart % len(_DAY_CONDITIONS)]
+        evolves = condition == _DAY_CONDITIONS[0]
+        day = Day(infarct_age=number / (n_day - 1)) if evolves else Day()
+        options = SimulationOptions(
+            condition=condition,
+            duration_s=duration_s,
+            sampling_rate=1000.0,
+            ectopic_share=_ECTOPIC_SHARES[heart % len(_ECTOPIC_SHARES)],
+            patient_seed=_seed(seed, 4, heart),
+            day=day,
+        )
+        when = _FIRST_DAY + timedelta(days=_DAYS_APART[number])
+        place = f"ptbdb/patient{heart + 1:03d}", f"s{len(plan) + 1:04d}_re"
+        said = (f"ECG date: {when:%d/%m/%Y}",)
+        plan.append(CohortRecord(*place, _seed(seed, 5, len(plan)), options, said))
+    return plan
+
+
+def write_days(
+    folder: Path | str,
+    *,
+    n_heart: int = 8,
+    n_day: int = 3,
+    duration_s: float = 20.0,
+    seed: int = 0,
+) -> Path:
+    """Return the folder that holds the cohort of `_plan_days`, written if it is not there yet.
+
+    As `write_cohort` does it: whole or not at all, same options, same bytes.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder holds files and no manifest: they are somebody's recordings.
+    """
+    sizes = {"n_heart": n_heart, "n_day": n_day, "duration_s": duration_s, "seed": seed}
+    wanted = {"version": _VERSION, "what": "days", **sizes}
+    return _complete(Path(folder), _plan_days(**sizes), wanted)
+
+
+def _complete(folder: Path, plan: list[CohortRecord], wanted: dict[str, object]) -> Path:
+    """Return the folder after writing what it lacks of a planned cohort."""
     if _is_complete(folder, wanted):
         return folder
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
         raise FileExistsError(f"{folder} holds files that were not simulated; choose another")
-    _make(folder, plan_cohort(**sizes), wanted)
+    _make(folder, plan, wanted)
     if not _is_complete(folder, wanted):
         raise OSError(f"the simulated cohort could not be moved to {folder}")
     return folder

@@ -21,12 +21,20 @@ def _no_change(
 
 
 def _infarction(
-    heart: Heart, rhythm: Rhythm, severity: float, generator: np.random.Generator
+    heart: Heart,
+    rhythm: Rhythm,
+    severity: float,
+    generator: np.random.Generator,
+    age: float | None = None,
 ) -> tuple[Heart, Rhythm]:
-    """Return a heart whose first QRS forces and T wave point away from a wall, ST towards it."""
+    """Return a heart whose first QRS forces and T wave point away from a wall, ST towards it.
+
+    `age` is 0 hours after, with ST up, and 1 months after, with ST level; None: drawn.
+    """
     walls = np.array([[0.25, 0.0, -0.95], [0.1, 0.95, 0.15], [0.9, 0.3, 0.0]])
     wall = generator.choice(walls, p=[0.45, 0.4, 0.15]) + generator.normal(0, 0.12, 3)
-    age = generator.uniform(0, 1)  # 0: hours old, ST up; 1: months old, ST level
+    drawn = generator.uniform(0, 1)
+    age = drawn if age is None else age
     heart = heart.moved(
         Q=-severity * 0.42 * wall,
         R1=-severity * 0.22 * wall,

@@ -188,6 +188,89 @@ def draw_view(n_wave: int, nondipolar: float, generator: np.random.Generator) ->
     return View(vectors, nondipolar * pattern * nearness[:, None], axis / np.linalg.norm(axis))
 
 
+# Leads I, II, V1 ... V6 from the electrodes RA, LA, LL, V1 ... V6.
+LEADS_FROM_ELECTRODES = np.zeros((8, 9))
+
+LEADS_FROM_ELECTRODES[0, :2] = -1, 1
+
+LEADS_FROM_ELECTRODES[1, [0, 2]] = -1, 1
+
+LEADS_FROM_ELECTRODES[2:, :3] = -1 / 3
+
+LEADS_FROM_ELECTRODES[2:, 3:] = np.eye(6)
+
+# The potentials of the electrodes against the mean of the limb electrodes, from the 8 leads.
+_ELECTRODES_FROM_LEADS = np.linalg.pinv(LEADS_FROM_ELECTRODES)
+
+_SPACING_CM, _RADIUS_CM, _LIMB_CM = 4.5, 12.0, 40.0
+
+
+@dataclass(frozen=True)
+class Day:
+    """How a person's days differ: standard deviations of what is drawn for each recording.
+
+    Attributes
+    ----------
+    chest_cm
+        By which each chest electrode is put elsewhere, along the row and up or down, cm.
+    limb_cm
+        By which each limb electrode is put elsewhere on its limb, cm.
+    posture_deg
+        By which the heart is turned around each axis, lying or sitting, degrees.
+    rate
+        Of the logarithm of the time between beats.
+    infarct_age
+        0 (hours) to 1 (months) of an infarct on this day; None: as drawn for the person.
+    """
+
+    chest_cm: float = 1.0
+    limb_cm: float = 3.0
+    posture_deg: float = 6.0
+    rate: float = 0.1
+    infarct_age: float | None = None
+
+    def __post_init__(self) -> None:
+        sizes = (self.chest_cm, self.limb_cm, self.posture_deg, self.rate)
+        if min(sizes) < 0 or max(self.chest_cm, self.limb_cm) > 20:
+            raise ValueError(f"a day's changes are sizes >= 0, up to 20 cm, got {sizes}")
+        if self.infarct_age is not None and not 0 <= self.infarct_age <= 1:
+            raise ValueError(f"infarct_age must lie between 0 and 1, got {self.infarct_age}")
+
+
+def change_day(
+    view: View, rhythm: Rhythm, day: Day, generator: np.random.Generator
+) -> tuple[View, Rhythm]:
+    """Return a person's view and rhythm on another day.
+
+    A chest electrode that moves along the row, whose electrodes are 4.5 cm apart, sees what lies
+    between it and its neighbour; one that moves up or down a chest of 12 cm radius, or along a
+    limb of 40 cm, looks at the heart under another angle. A limb electrode reaches every lead:
+    the chest leads are measured against the mean of the three.
+    """
+    along = np.arange(6) + generator.normal(0, day.chest_cm / _SPACING_CM, 6)
+    mixing = np.stack([np.interp(along, np.arange(6), row) for row in np.eye(6)], axis=1)
+    vectors, nearby = (_ELECTRODES_FROM_LEADS @ part for part in (view.vectors, view.nearby))
+    vectors, nearby = vectors.copy(), nearby.copy()
+    vectors[3:], nearby[3:] = mixing @ vectors[3:], mixing @ nearby[3:]
+    tilt = generator.normal(0, day.chest_cm / _RADIUS_CM, 6)
+    vectors[3:] = _tilted(vectors[3:], tilt)
+    limbs = generator.normal(0, day.limb_cm / _LIMB_CM, (3, 3))
+    vectors[:3] = Rotation.from_rotvec(limbs).apply(vectors[:3])
+    posture = Rotation.from_rotvec(generator.normal(0, np.deg2rad(day.posture_deg), 3))
+    rr_s = rhythm.rr_s * np.exp(generator.normal(0, day.rate))
+    moved = LEADS_FROM_ELECTRODES @ posture.apply(vectors)
+    view = replace(view, vectors=moved, nearby=LEADS_FROM_ELECTRODES @ nearby)
+    return view, replace(rhythm, rr_s=float(np.clip(rr_s, 0.5, 1.5)))
+
+
+def _tilted(vectors: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    """Return vectors `(electrode, 3)` turned towards the feet by `angles`, in their own plane."""
+    level = vectors * [1.0, 0.0, 1.0]
+    axes = np.cross(level, [0.0, 1.0, 0.0])
+    axes /= np.maximum(np.linalg.norm(axes, axis=1, keepdims=True), 1e-9)
+    return Rotation.from_rotvec(axes * angles[:, None]).apply(vectors)
+
+
 @dataclass(frozen=True)
 class BeatTimes:
     """When beats come and how large: `times_s`, `rr_s` before it, `ectopic`, `gain` `(beat,)`."""

@@ -11,32 +11,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfftfreq
 
-from ecgnb.leads import DOWER_INVERSE, derive_leads, frank_from_leads
+from ecgnb.leads import DOWER_INVERSE, derive_leads, frank_from_leads, lead_index
 from ecgnb.records.record import Record
 from ecgnb.simulation.conditions import CONDITION_MODELS
 from ecgnb.simulation.heart import (
+    LEADS_FROM_ELECTRODES,
     RESPIRATION_HZ,
     BeatTimes,
+    Day,
     Heart,
     Rhythm,
     View,
+    change_day,
     draw_beats,
     draw_heart,
     draw_view,
     wave_bounds,
     wave_sources,
 )
-
-# Leads I, II, V1 ... V6 from the electrodes RA, LA, LL, V1 ... V6.
-LEADS_FROM_ELECTRODES = np.zeros((8, 9))
-
-LEADS_FROM_ELECTRODES[0, :2] = -1, 1
-
-LEADS_FROM_ELECTRODES[1, [0, 2]] = -1, 1
-
-LEADS_FROM_ELECTRODES[2:, :3] = -1 / 3
-
-LEADS_FROM_ELECTRODES[2:, 3:] = np.eye(6)
 
 
 def _coloured_noise(
@@ -112,6 +104,8 @@ def _fibrillation(
 
 WAVE_GROUPS = ("P", "QRS", "T")
 
+_INFARCTION = "myocardial infarction"
+
 STEP_MV = 0.001  # the independent leads lie on this grid, so files of 2000 units/mV are exact
 
 
@@ -141,6 +135,9 @@ class SimulationOptions:
         If given, wander, noise and hum together are scaled to this ratio of powers over all leads.
     patient_seed
         Seed of the person (heart, lead vectors, condition); two records of one person share it.
+    day
+        How this recording differs from others of the person, drawn with its seed; None: only by
+        its beats and noise, with the electrodes where they were.
     """
 
     condition: str = "healthy control"
@@ -156,6 +153,7 @@ class SimulationOptions:
     mains_uv: float = 2.0
     snr_db: float | None = None
     patient_seed: int | None = None
+    day: Day | None = None
 
     def __post_init__(self) -> None:
         if self.condition not in CONDITION_MODELS:
@@ -167,6 +165,8 @@ class SimulationOptions:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1, got {value}")
+        if self.day and self.day.infarct_age is not None and self.condition != _INFARCTION:
+            raise ValueError(f"only {_INFARCTION} has an infarct_age, not {self.condition}")
         sizes = (self.alternans_uv, self.nondipolar, self.wander_uv, self.noise_uv, self.mains_uv)
         if min(sizes) < 0:
             raise ValueError("alternans, non-dipolar part, wander, noise and hum are sizes >= 0")
@@ -250,7 +250,9 @@ def _draw_person(options: SimulationOptions, seed: int) -> _Person:
     drawn = float(generator.uniform(0.35, 1.0))
     severity = drawn if options.severity is None else options.severity
     change = CONDITION_MODELS[options.condition].change
-    heart, rhythm = change(healthy, rhythm, severity, generator)
+    age = options.day.infarct_age if options.day else None
+    known = {} if age is None else {"age": age}
+    heart, rhythm = change(healthy, rhythm, severity, generator, **known)
     if options.ectopic_share is not None:
         rhythm = replace(rhythm, ectopic_share=options.ectopic_share)
     return _Person(healthy, heart, rhythm, view, severity)
@@ -341,6 +343,10 @@ def simulate_record(
     options = options or SimulationOptions()
     patient_seed = seed if options.patient_seed is None else options.patient_seed
     person = _draw_person(options, patient_seed)
+    if options.day:
+        chance = np.random.default_rng([seed, 3])
+        view, rhythm = change_day(person.view, person.rhythm, options.day, chance)
+        person = replace(person, view=view, rhythm=rhythm)
     generator = np.random.default_rng([seed, 2])
     beats = draw_beats(person.rhythm, options.duration_s, generator)
     clean, usual, dipole = _heart_signals(person, beats, options, generator)
@@ -376,4 +382,41 @@ def _truth(
         abnormality=derive_leads(signals[0] - signals[1]),
         severity=person.severity,
         sign=CONDITION_MODELS[options.condition].sign,
+    )
+
+
+def simulate_twins(
+    *, seed: int, lead: str = "II", hidden: str = "V3", duration_s: float = 10.0
+) -> tuple[Record, Record]:
+    """Return recordings of two hearts whose `lead` is the same, to rounding, and `hidden` is not.
+
+    The second heart has a dipole added to its T waves and ST segment that is perpendicular to the
+    vector of `lead`: that lead cannot see it, however it is analysed. Both beat alike, without
+    noise, respiration or anything that no dipole gives.
+
+    Examples
+    --------
+    >>> one, other = simulate_twins(seed=0)
+    >>> bool(np.abs(one.lead("II") - other.lead("II")).max() < 1e-6)
+    True
+    >>> bool(np.abs(one.lead("V3") - other.lead("V3")).max() > 0.2)
+    True
+    """
+    options = SimulationOptions(duration_s=duration_s, nondipolar=0.0)
+    person = _draw_person(options, seed)
+    vectors = derive_leads(person.view.vectors)
+    seen, wanted = vectors[lead_index(lead)], vectors[lead_index(hidden)]
+    unseen = wanted - seen * (wanted @ seen) / (seen @ seen)
+    late = person.heart.group("ST", "T")
+    added = 0.25 * np.outer(late, unseen / np.linalg.norm(unseen))
+    other = replace(person.heart, dipole_mv=person.heart.dipole_mv + added)
+    beats = draw_beats(person.rhythm, duration_s, np.random.default_rng([seed, 2]))
+    times = np.arange(round(duration_s * options.sampling_rate)) / options.sampling_rate
+    sources = wave_sources(person.heart, beats, times, 0.0)
+    signals = (vectors @ heart.dipole_mv.T @ sources for heart in (person.heart, other))
+    return tuple(
+        Record(
+            name, each, options.sampling_rate, origin="simulated", comments=("Simulated by ecgnb",)
+        )
+        for name, each in zip(("one", "other"), signals, strict=True)
     )

@@ -5,11 +5,14 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
+        "changes": ["run_changes"],
         "conditions": ["run_conditions"],
         "costs": ["forecast", "read_durations"],
         "delineation": ["choose_delineation", "summarise_delineation"],
         "diagnosis": ["ARMS", "MARGIN", "summarise_diagnosis"],
         "lead_sets": ["USUAL_SETS", "run_lead_sets"],
+        "day_scores": ["DaysResult", "compare_days", "read_day_rows", "summarise_days"],
+        "days": ["run_days"],
         "leaks": ["band_scores", "filter_leak", "scaling_leak", "window_leak"],
         "measures": ["MEASURE_METHODS", "compare_measures", "measure_recording"],
         "multiverse": ["near_paper", "run_multiverse", "summarise_members"],

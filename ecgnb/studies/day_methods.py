@@ -195,8 +195,14 @@ def predict_checked(
     Raises
     ------
     MethodError
-        If it raises, or answers with another shape or numbers that are not finite.
+        If it raises, answers with another shape or numbers that are not finite, or if there are
+        no other hearts to learn from: a table of everybody holds the heart that is tested.
     """
+    if any(taught is None for taught in of_others.values()):
+        raise MethodError(
+            method.name,
+            "learns from other hearts with several recordings, and the folder has none; add some",
+        )
     try:
         model = method.fit(calibrations, list(inputs), seed=0, **of_others)
         found = np.asarray(model.predict(signals[list(inputs)]), dtype=np.float64)

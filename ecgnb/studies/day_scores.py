@@ -89,7 +89,7 @@ def summarise_days(table: pd.DataFrame, *, by: Sequence[str] = ("method",)) -> p
     return pd.DataFrame(rows)
 
 
-def _compare_days(table: pd.DataFrame, first: str, second: str) -> dict[str, object]:
+def compare_days(table: pd.DataFrame, first: str, second: str) -> dict[str, object]:
     """Return the paired difference `first - second` of r, each heart once.
 
     Keys: `difference` (an `Estimate`, over hearts) and `share_won`, of the hearts.
@@ -129,7 +129,7 @@ def count_cost(table: pd.DataFrame) -> dict[str, object]:
     return {"cpu_s_of_a_lead": {name: row.tolist() for name, row in shares.iterrows()}}
 
 
-def _read_day_rows(folder: Path | str) -> pd.DataFrame:
+def read_day_rows(folder: Path | str) -> pd.DataFrame:
     """Return the rows of all runs in a folder, and whether each can be compared with ours.
 
     Ours is the run of the plan that scored the most methods of the package. A row can be compared
@@ -168,7 +168,7 @@ def _read_run(path: Path) -> tuple[str, dict[str, object], pd.DataFrame]:
     if not is_whole(manifest_path):
         raise ValueError(f"{manifest_path.name} is absent, cut or changed; run again")
     manifest = json.loads(manifest_path.read_text())
-    rules = json.dumps([manifest["plan"], manifest["first_s"], manifest["inputs"]])
+    rules = json.dumps([manifest[name] for name in ("plan", "first_s", "test_s", "inputs")])
     return rules, manifest, read_table(path)
 
 

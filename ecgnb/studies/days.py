@@ -5,10 +5,9 @@ that is tested. A task is one trial with one method; a run that was interrupted 
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -18,163 +17,36 @@ import pandas as pd
 from ecgnb.files import code_digest, file_beside, write_manifest, write_table
 from ecgnb.leads import lead_index, other_leads
 from ecgnb.reconstruction.expiry import SIGNS, mean_rank, signs_of_change
-from ecgnb.reconstruction.prior import clean_record, write_prior
+from ecgnb.reconstruction.prior import write_prior
 from ecgnb.reconstruction.scores import score_leads
-from ecgnb.records.record import Record, RecordError
-from ecgnb.records.wfdb_files import read_header
+from ecgnb.records.databases import DAY_DATABASES
+from ecgnb.records.record import RecordError
 from ecgnb.studies.day_methods import DAY_METHODS, DayMethod, predict_checked
 from ecgnb.studies.day_scores import CASE, DaysResult, count_cost, describe_run, summarise_days
-from ecgnb.studies.others import (
-    DAY_DATABASES,
+from ecgnb.studies.day_trials import (
     Others,
     Session,
+    Trial,
+    choose_hearts,
     find_sessions,
     others_of,
     plan_hearts,
+    plan_trials,
+    read_trial,
 )
 from ecgnb.studies.plan import EXACT, Source, Task, key_of
 from ecgnb.studies.runner import Results, finished, store_of
 
 DAY_INPUTS = ("I", "II", "V2")
 
-PLANS = ("pairs", "others", "inside", "curve")
-
-CURVE_S = (2.0, 5.0, 10.0, 20.0, 60.0)
-
-CURVE_DAYS = (2, 3)  # of 10 s each; one day is among the pairs
-
 YARDSTICK = "average_beat"
-
-_HELD_BACK, _LEAST_TEST_S, _GAP_S = 0.2, 4.0, 1.0
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Which sessions a model is calibrated on, seconds used of each, and which it is tested on.
-
-    `first_s` is None for whole recordings; without calibrations it is 0.
-    """
-
-    calibrations: tuple[Session, ...]
-    test: Session
-    first_s: float | None
-
-    @property
-    def calibrated_on(self) -> str:
-        """Names of the calibrations, joined by +, or a dash."""
-        return "+".join(one.name for one in self.calibrations) or "-"
-
-    @property
-    def days_apart(self) -> float:
-        """Days between the test and the nearest calibration, NaN where not known."""
-        days = [one.day for one in self.calibrations]
-        if self.test.day is None or None in days or not days:
-            return float("nan")
-        return float(min(abs((self.test.day - day).days) for day in days))
-
-    @property
-    def labels(self) -> dict[str, object]:
-        """Columns that tell the trial."""
-        return {
-            "heart": self.test.heart,
-            "calibration": self.calibrated_on,
-            "n_day": len(self.calibrations),
-            "calibration_s": _seconds_used(self),
-            "test": self.test.name,
-            "days_apart": self.days_apart,
-        }
-
-    @property
-    def sources(self) -> list[Source]:
-        """The recordings that go in."""
-        return [one.source for one in (*self.calibrations, self.test)]
-
-
-def _duration_s(session: Session) -> float:
-    header = read_header(session.source.path)
-    return header.n_time / header.sampling_rate
-
-
-def _seconds_used(trial: Trial) -> float:
-    """Return the seconds of the shortest calibration that are used."""
-    if not trial.calibrations:
-        return 0.0
-    longest = min(_duration_s(one) for one in trial.calibrations)
-    return round(longest if trial.first_s is None else min(trial.first_s, longest), 1)
-
-
-def _plan_trials(
-    sessions: Sequence[Session], plan: str = "pairs", first_s: float | None = 10.0
-) -> list[Trial]:
-    """Return the trials of a plan, hearts in order.
-
-    `pairs`: every ordered pair of sessions of one heart. `others`: all other sessions of hearts
-    with three or more. `inside`: each session against itself, tested on its last fifth. `curve`:
-    nothing at all, pairs with each of `CURVE_S`, and 10 s of every two and three other sessions.
-
-    Raises
-    ------
-    ValueError
-        For another plan.
-    """
-    if plan not in PLANS:
-        raise ValueError(f"no plan {plan!r}; choose from {', '.join(PLANS)}")
-    if plan == "inside":
-        return [Trial((one,), one, first_s) for one in sessions if _holds_back(one, first_s)]
-    trials = []
-    for heart in dict.fromkeys(one.heart for one in sessions):
-        own = [one for one in sessions if one.heart == heart]
-        if plan == "pairs":
-            trials += _subsets(own, 1, first_s)
-        elif plan == "others":
-            trials += _subsets(own, len(own) - 1, first_s) if len(own) > 2 else []
-        else:
-            trials += _curve(own)
-    return trials
-
-
-def _subsets(own: Sequence[Session], n_day: int, first_s: float | None) -> list[Trial]:
-    """Return the trials of one heart with every `n_day` of its other sessions."""
-    return [
-        Trial(days, test, first_s)
-        for test in own
-        for days in combinations([one for one in own if one is not test], n_day)
-    ]
-
-
-def _curve(own: Sequence[Session]) -> Iterator[Trial]:
-    """Yield the trials of one heart for the learning curve, without too short calibrations."""
-    yield from (Trial((), test, 0.0) for test in own)
-    for first_s in CURVE_S:
-        pairs = _subsets(own, 1, first_s)
-        yield from (one for one in pairs if _duration_s(one.calibrations[0]) >= first_s - 0.5)
-    for n_day in CURVE_DAYS:
-        yield from _subsets(own, n_day, 10.0)
-
-
-def _holds_back(session: Session, first_s: float | None) -> bool:
-    """Return whether the last fifth lies behind the calibration and a gap, and lasts 4 s."""
-    held_back_s = _HELD_BACK * _duration_s(session)
-    behind = first_s is not None and held_back_s / _HELD_BACK - held_back_s > first_s + _GAP_S
-    return behind and held_back_s >= _LEAST_TEST_S
-
-
-def _read_trial(trial: Trial) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return the cleaned calibrations and test `(lead, time)`, each filtered by itself."""
-    first_s = trial.first_s
-    calibrations = [clean_record(one.source.read(), first_s=first_s) for one in trial.calibrations]
-    test = trial.test.source.read()
-    start = round((1 - _HELD_BACK) * test.n_time) if trial.test in trial.calibrations else 0
-    return calibrations, clean_record(
-        Record(test.name, test.signals[:, start:], test.sampling_rate)
-    )
 
 
 def _score_trial(
     trial: Trial, method: DayMethod, of_others: dict[str, Any], inputs: Sequence[str]
 ) -> dict[str, pd.DataFrame]:
     """Return a row per input and hidden lead: `r`, errors, and what it cost, CPU s."""
-    calibrations, test = _read_trial(trial)
+    calibrations, test = read_trial(trial)
     started = time.process_time()
     rows = [lead_index(name) for name in inputs]
     found = predict_checked(method, calibrations, test, rows, **of_others)
@@ -203,15 +75,18 @@ def run_days(
     methods: Sequence[DayMethod] = tuple(DAY_METHODS.values()),
     plan: str = "pairs",
     first_s: float | None = 10.0,
+    test_s: float | None = None,
     inputs: Sequence[str] = DAY_INPUTS,
     hearts: Sequence[str] | None = None,
+    n_heart: int | None = None,
     jobs: int = 1,
     progress: bool = True,
 ) -> DaysResult:
     """Return the scores of methods on other recordings of the same hearts, also written to `out`.
 
-    Beside the table a manifest and, as `_rows.csv`, one row for each method. The average beat is
-    always scored as well: it costs little and shows whether two runs can be compared.
+    Beside the table a manifest and, but for the curve, one row for each method as `_rows.csv`. The
+    average beat is always scored as well: it costs little and shows whether two runs can be
+    compared.
 
     Parameters
     ----------
@@ -222,14 +97,18 @@ def run_days(
     methods
         From `DAY_METHODS` or `load_method`.
     plan
-        One of `PLANS`.
+        One of `PLANS`; that of the curve gives no signs of change.
     first_s
         Seconds from the start of each calibration that are used; None for the whole. Those of the
         plan `curve` are its own.
+    test_s
+        Seconds from the start of each test that are scored; None for all of it.
     inputs
         Names of the visible leads.
     hearts
         Of whom, as `database/person`; everybody by default.
+    n_heart
+        At most so many hearts, those with the fewest seconds of recording, which cost least.
     jobs
         Local processes, one thread each.
 
@@ -242,22 +121,26 @@ def run_days(
     """
     out, how = Path(out), {"jobs": jobs, "progress": progress}
     everybody = find_sessions(folder)
-    asked = _readable(everybody, hearts, least=1 if plan == "inside" else 2)
-    trials = _plan_trials(asked, plan, first_s)
+    least = 1 if plan == "inside" else 2
+    asked = choose_hearts(_readable(everybody, hearts), n_heart, least=least)
+    trials = plan_trials(asked, plan, first_s)
+    if test_s is not None:
+        trials = [replace(trial, test_s=test_s) for trial in trials]
     if not trials:
         raise ValueError("no heart with recordings that fit the plan in the folder")
     chosen = list(dict.fromkeys([*methods, DAY_METHODS[YARDSTICK]]))
     learned = everybody if any(method.learns for method in chosen) else []
     others = _learn_from(learned, store_of(out), **how)[0] if learned else Others({}, {})
     sources = [one.source for one in everybody] if learned else [one.source for one in asked]
-    tasks = _plan_tasks(trials, chosen, others, everybody, inputs)
+    tasks = _plan_tasks(trials, chosen, others, everybody, inputs, with_signs=plan != "curve")
     with finished(tasks, store_of(out), **how) as results:
         table = _gather(results)
-        options = {"plan": plan, "first_s": first_s, "inputs": list(inputs)}
+        options = {"plan": plan, "first_s": first_s, "test_s": test_s, "inputs": list(inputs)}
         facts = results.facts(sources, **options, code=code_digest(__name__))
         facts |= describe_run(table, chosen, yardstick=YARDSTICK) | results.costs()
         write_table(out, table, digits=5)
-        write_table(file_beside(out, "_rows.csv"), summarise_days(table), digits=5)
+        if plan != "curve":
+            write_table(file_beside(out, "_rows.csv"), summarise_days(table), digits=5)
         write_manifest(file_beside(out, "_manifest.json"), facts | count_cost(table))
         return DaysResult(table, results.failed)
 
@@ -293,13 +176,11 @@ def run_prior(
     return write_prior(list(others.shares.values()), out, facts | results.costs())
 
 
-def _readable(
-    sessions: Sequence[Session], hearts: Sequence[str] | None, *, least: int
-) -> list[Session]:
-    """Return the sessions of the hearts asked for with enough recordings that can be read."""
+def _readable(sessions: Sequence[Session], hearts: Sequence[str] | None) -> list[Session]:
+    """Return the sessions of the hearts asked for that can be read."""
     wanted = [one for one in sessions if hearts is None or one.heart in hearts]
     counts = pd.Series([one.heart for one in wanted]).value_counts()
-    return [one for one in wanted if counts[one.heart] >= least and _can_be_read(one)]
+    return [one for one in wanted if counts[one.heart] == 1 or _can_be_read(one)]
 
 
 def _can_be_read(session: Session) -> bool:
@@ -316,6 +197,8 @@ def _plan_tasks(
     others: Others,
     everybody: Sequence[Session],
     inputs: Sequence[str],
+    *,
+    with_signs: bool,
 ) -> list[Task]:
     """Return a task per trial and method that can do with its seconds, and one for its signs."""
     code, tasks = code_digest(__name__), []
@@ -324,37 +207,43 @@ def _plan_tasks(
         taught = others.without(heart) if any(method.learns for method in methods) else {}
         rest = [one.source for one in everybody if one.heart != heart]
         for trial in own:
-            options = {"first_s": trial.first_s, "inputs": list(inputs)}
+            key = partial(key_of, code, **_options_of(trial, inputs))
             tasks += [
-                Task(
-                    f"{trial.calibrated_on}--{trial.test.name}--{method.name}",
-                    key_of(
-                        code,
-                        [*trial.sources, *(rest if method.learns else [])],
-                        method=[method.name, method.code],
-                        n_day=len(trial.calibrations),
-                        **options,
-                    ),
-                    partial(
-                        _score_trial,
-                        trial,
-                        method,
-                        {name: taught[name] for name in method.learns},
-                        tuple(inputs),
-                    ),
-                    about=f"{method.name} on {trial.test.name} from {trial.calibrated_on}",
-                )
+                _plan_score(trial, method, taught, rest, inputs, key)
                 for method in methods
                 if trial.first_s is None or method.least_s <= trial.first_s
             ]
-            tasks += [_plan_signs(trial, inputs, code)] if trial.calibrations else []
+            tasks += [_plan_signs(trial, inputs, key)] if with_signs else []
     return tasks
 
 
-def _plan_signs(trial: Trial, inputs: Sequence[str], code: str) -> Task:
+def _options_of(trial: Trial, inputs: Sequence[str]) -> dict[str, object]:
+    return {"first_s": trial.first_s, "test_s": trial.test_s, "inputs": list(inputs)}
+
+
+def _plan_score(
+    trial: Trial,
+    method: DayMethod,
+    taught: dict[str, Any],
+    rest: Sequence[Source],
+    inputs: Sequence[str],
+    key: Callable[..., str],
+) -> Task:
+    """Return the task of one trial and method; `rest` are the recordings it learns from."""
+    sources = [*trial.sources, *(rest if method.learns else [])]
+    of_others = {name: taught[name] for name in method.learns}
+    return Task(
+        f"{trial.calibrated_on}--{trial.test.name}--{method.name}",
+        key(sources, method=[method.name, method.code], n_day=len(trial.calibrations)),
+        partial(_score_trial, trial, method, of_others, tuple(inputs)),
+        about=f"{method.name} on {trial.test.name} from {trial.calibrated_on}",
+    )
+
+
+def _plan_signs(trial: Trial, inputs: Sequence[str], key: Callable[..., str]) -> Task:
     return Task(
         f"{trial.calibrated_on}--{trial.test.name}--signs",
-        key_of(code, trial.sources, first_s=trial.first_s, inputs=list(inputs), what="signs"),
+        key(trial.sources, what="signs"),
         partial(_signs, trial, tuple(inputs)),
         kinds=("signs",),
         about=f"signs of change on {trial.test.name} from {trial.calibrated_on}",
@@ -364,7 +253,7 @@ def _plan_signs(trial: Trial, inputs: Sequence[str], code: str) -> Task:
 
 def _signs(trial: Trial, inputs: Sequence[str]) -> dict[str, pd.DataFrame]:
     """Return the signs of change of each visible lead; of several calibrations the nearest's."""
-    calibrations, test = _read_trial(trial)
+    calibrations, test = read_trial(trial)
     rows = []
     for name in inputs:
         row = lead_index(name)
@@ -378,7 +267,7 @@ def _gather(results: Results) -> pd.DataFrame:
     """Return the scores of all tasks, with the signs of change and `expired`.
 
     `expired` is the mean rank of the signs among those of all other hearts with as much to go by,
-    NaN for a heart that has no others beside it.
+    NaN for a heart that has no others beside it and where no signs were asked for.
     """
     scores, signs = results.table("rows"), results.table("signs")
     if not len(signs):

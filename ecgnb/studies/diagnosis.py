@@ -23,7 +23,7 @@ from ecgnb.reconstruction.prior import DAY_RATE_HZ
 from ecgnb.records.record import RecordError
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
 from ecgnb.studies.day_methods import inside_trial, predict_trial
-from ecgnb.studies.others import Others, hearts_of, learn_hearts, without_hearts
+from ecgnb.studies.day_trials import Others, hearts_of, learn_hearts, without_hearts
 from ecgnb.studies.plan import Source, Task, key_of
 from ecgnb.studies.runner import Outcome, finished, store_of
 

@@ -36,7 +36,7 @@ from ecgnb.reconstruction.scores import keep_chosen, mean_of_sets
 from ecgnb.records.record import RecordError
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
 from ecgnb.signals.preparation import PreprocessingOptions, clean_parts
-from ecgnb.studies.others import hearts_of
+from ecgnb.studies.day_trials import hearts_of
 from ecgnb.studies.plan import Source, Task, key_of, list_sources
 from ecgnb.studies.runner import Outcome, Results, finished, store_of
 

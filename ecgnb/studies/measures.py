@@ -24,7 +24,7 @@ from ecgnb.records.wfdb_files import read_header
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
 from ecgnb.signals.measures import BEAT_MEASURES, LEAD_MEASURES, delineate, measure_beats
 from ecgnb.studies.day_methods import HeartTrial, clean_part, inside_trial, predict_trial
-from ecgnb.studies.others import Others, hearts_of, learn_hearts, without_hearts
+from ecgnb.studies.day_trials import Others, hearts_of, learn_hearts, without_hearts
 from ecgnb.studies.plan import Source, Task, key_of, sources_of
 from ecgnb.studies.runner import Outcome, write_study
 

@@ -33,7 +33,7 @@ from ecgnb.records.databases import find_records
 from ecgnb.records.record import RecordError
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
 from ecgnb.signals.filters import clean
-from ecgnb.studies.others import hearts_of
+from ecgnb.studies.day_trials import hearts_of
 from ecgnb.studies.plan import Source, Task, key_of, sources_of
 from ecgnb.studies.runner import Outcome, write_study
 
