@@ -29,11 +29,11 @@ ENTRIES = {"", "__main__"}  # the face of the whole and `python -m ecgnb`: they 
 MOST_MODULES, MOST_LINES, LONGEST_FUNCTION, DEEPEST = 76, 450, 40, 12
 # Rooms built on to the house, each for one purpose, with the most modules that it may have.
 ROOMS = {
-    "any file a person has": (16, r"records\.(formats\..+|long_files)|cli\.targets"),
+    "any file a person has": (17, r"records\.(formats\..+|long_files)|cli\.(targets|given)"),
     "another day": (
         12,
         r"reconstruction\.(pace|prior|change|another_day|expiry|expectation)"
-        r"|studies\.(days|day_methods|day_scores|day_trials|changes)",
+        r"|studies\.(days|day_methods|day_scores|day_trials|changes)|cli\.run_days",
     ),
     "each head to its plateau": (1, r"studies\.heads"),
     "the power of a comparison": (1, r"studies\.power"),

@@ -3,16 +3,33 @@
 import errno
 import json
 import math
-from typing import Annotated, Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from ecgnb.text import lines_for_terminal
+from ecgnb.text import for_terminal, lines_for_terminal
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DATA_PROBLEM, BAD_USAGE = 1, 2
 
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+
+Data = Annotated[Path, typer.Option(help="folder of 12-lead WFDB records")]
+
+Both = Annotated[Path, typer.Option(help="folder that holds twadb and ptbdb")]
+
+Mirror = Annotated[Path, typer.Option(help="folder of all databases but challenge-2020")]
+
+Out = Annotated[Path, typer.Option(help="the table, .csv or .csv.gz")]
+
+Jobs = Annotated[int, typer.Option(min=1, help="local processes")]
+
+Names = Annotated[str, typer.Option(help="names, separated by commas")]
 
 
 class Reporting(TyperGroup):
@@ -92,3 +109,33 @@ def names_in(text: str) -> list[str]:
     ['a', 'b']
     """
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def refuse_unknown(chosen: list[str], known: Iterable[str], what: str = "method") -> None:
+    """End the program as badly used if a method, or what else is named, does not exist."""
+    unknown = sorted(set(chosen) - set(known))
+    if unknown:
+        raise fail(f"no {what} {', '.join(unknown)}; choose from {', '.join(known)}", BAD_USAGE)
+
+
+def report_run(
+    out: Path,
+    shown: "dict[str, pd.DataFrame]",
+    failed: tuple[str, ...],
+    *,
+    as_json: bool,
+    digits: int = 4,
+) -> None:
+    """Tell what a run ended with; exit 1 if a part of it is missing."""
+    tables = [table.round(digits).to_string(index=False) for table in shown.values()]
+    lines = [*tables, f"the table is {out}"]
+    tell({"table": out, **shown, "failed": failed}, "\n".join(lines), as_json=as_json)
+    exit_if_failed(failed)
+
+
+def exit_if_failed(failed: tuple[str, ...]) -> None:
+    """Name what was not done, and exit 1 if there is any."""
+    for line in failed:
+        typer.echo(f"ecgnb: not done: {for_terminal(line)}", err=True)
+    if failed:
+        raise typer.Exit(DATA_PROBLEM)

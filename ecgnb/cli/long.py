@@ -6,7 +6,7 @@ from ecgnb.cli.console import BAD_USAGE, fail, tell
 from ecgnb.cli.targets import OutputTarget, made_of
 
 if TYPE_CHECKING:
-    from ecgnb.cli.personal import ReconstructionTask
+    from ecgnb.cli.given import ReconstructionTask
     from ecgnb.reconstruction.personal import PersonalModel
 
 

@@ -1,7 +1,7 @@
 """`ecgnb fit` and `ecgnb reconstruct`: a model of one person, from files to files."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +10,7 @@ import numpy as np
 import typer
 
 from ecgnb.cli.console import BAD_USAGE, AsJson, fail, tell
+from ecgnb.cli.given import GivenFile, ReconstructionTask, renamed_leads
 from ecgnb.cli.long import goes_in_blocks, reconstruct_hours
 from ecgnb.cli.targets import (
     PICTURES,
@@ -71,40 +72,6 @@ Force = Annotated[bool, typer.Option("--force", help="use a calibration that has
 Seed = Annotated[int, typer.Option(min=0, help="of the network's fit")]
 
 _KINDS = "a table, WFDB, EDF, a watch's or a hospital's file"
-
-
-@dataclass(frozen=True)
-class GivenFile:
-    """A file and what its user says of it."""
-
-    path: Path
-    rate: float | None = None
-    unit: str = ""
-    names: str = ""
-    channel: str = ""
-
-    def read(self, leads: tuple[str, ...] = LEADS) -> "Record":
-        """Return its record in mV."""
-        from ecgnb.records.recordings import read_recording
-
-        return read_recording(
-            self.path,
-            leads=leads,
-            sampling_rate=self.rate,
-            channel=self.channel,
-            unit=self.unit,
-            renamed=_renamed(self.names),
-        )
-
-
-def _renamed(names: str) -> dict[str, str]:
-    """Return the mapping of `--leads`; one that cannot be read is bad usage."""
-    from ecgnb.records.formats.names import parse_renamed
-
-    try:
-        return parse_renamed(names)
-    except ValueError as error:
-        raise fail(str(error), BAD_USAGE) from None
 
 
 def fit_model(
@@ -201,23 +168,6 @@ def _read_what_is_there(read: "Callable[[tuple[str, ...]], Record]", lead: str) 
     return replace(alone, signals=signals, leads=names, quality=())
 
 
-@dataclass(frozen=True)
-class ReconstructionTask:
-    """What is to be made of which recording, by whose model, and where it goes."""
-
-    given: GivenFile
-    calibrations: tuple[GivenFile, ...]
-    model: Path | None
-    lead: str
-    method: str
-    seed: int
-    out: str
-    plot: Path | None
-    bands: bool
-    same_session: bool
-    force: bool
-
-
 def reconstruct_leads(
     recording: Annotated[Path, typer.Argument(help=f"the lead: {_KINDS}")],
     out: Annotated[str, typer.Option(help="OUT.hea and OUT.dat, or a folder", metavar="PATH")],
@@ -268,7 +218,7 @@ def _carry_out(task: ReconstructionTask, *, as_json: bool) -> None:
         personal, noted = _calibrated(task, lead, method=method)
         notes += noted
     if in_blocks:
-        names, how = _renamed(task.given.names), {"notes": notes, "as_json": as_json}
+        names, how = renamed_leads(task.given.names), {"notes": notes, "as_json": as_json}
         return reconstruct_hours(task, names, personal, target, digest, **how)
     how = {"same_session": task.same_session, "force": task.force}
     made = reconstruct_with_bands(record, personal, name=target.name, **how)

@@ -1,19 +1,25 @@
 """`ecgnb run ...`: experiments on a folder of recordings."""
 
-import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ecgnb.cli.console import BAD_USAGE, DATA_PROBLEM, AsJson, fail, names_in, tell
-from ecgnb.text import for_terminal
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from ecgnb.studies.day_methods import DayMethod
+from ecgnb.cli.console import (
+    AsJson,
+    Both,
+    Data,
+    Jobs,
+    Mirror,
+    Names,
+    Out,
+    exit_if_failed,
+    names_in,
+    refuse_unknown,
+    report_run,
+    tell,
+)
+from ecgnb.cli.run_days import changes, days, prior
 
 run_app = typer.Typer(
     help="Run an experiment on a folder of recordings.",
@@ -21,17 +27,8 @@ run_app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Data = Annotated[Path, typer.Option(help="folder of 12-lead WFDB records")]
-
-Both = Annotated[Path, typer.Option(help="folder that holds twadb and ptbdb")]
-
-Mirror = Annotated[Path, typer.Option(help="folder of all databases but challenge-2020")]
-
-Out = Annotated[Path, typer.Option(help="the table, .csv or .csv.gz")]
-
-Jobs = Annotated[int, typer.Option(min=1, help="local processes")]
-
-Names = Annotated[str, typer.Option(help="names, separated by commas")]
+for _command in (days, changes, prior):
+    run_app.command()(_command)
 
 
 @run_app.command()
@@ -55,7 +52,7 @@ def reconstruction(
     from ecgnb.studies.reconstruction import run_reconstruction
 
     chosen = _methods(methods)
-    _refuse_unknown(chosen, METHODS)
+    refuse_unknown(chosen, METHODS)
     names = names_in(records) or None
     if dry_run:
         paths = record_paths(data, names)
@@ -66,37 +63,7 @@ def reconstruction(
     done = run_reconstruction(
         data, out, methods=chosen, records=names, jobs=jobs, scheduler=scheduler
     )
-    _report(out, {"methods": done.by_method()}, done.failed, as_json=as_json)
-
-
-def _refuse_unknown(chosen: list[str], known: Iterable[str], what: str = "method") -> None:
-    """End the program as badly used if a method, or what else is named, does not exist."""
-    unknown = sorted(set(chosen) - set(known))
-    if unknown:
-        raise fail(f"no {what} {', '.join(unknown)}; choose from {', '.join(known)}", BAD_USAGE)
-
-
-def _report(
-    out: Path,
-    shown: "dict[str, pd.DataFrame]",
-    failed: tuple[str, ...],
-    *,
-    as_json: bool,
-    digits: int = 4,
-) -> None:
-    """Tell what a run ended with; exit 1 if a part of it is missing."""
-    tables = [table.round(digits).to_string(index=False) for table in shown.values()]
-    lines = [*tables, f"the table is {out}"]
-    tell({"table": out, **shown, "failed": failed}, "\n".join(lines), as_json=as_json)
-    _exit_if(failed)
-
-
-def _exit_if(failed: tuple[str, ...]) -> None:
-    """Name what was not done, and exit 1 if there is any."""
-    for line in failed:
-        typer.echo(f"ecgnb: not done: {for_terminal(line)}", err=True)
-    if failed:
-        raise typer.Exit(DATA_PROBLEM)
+    report_run(out, {"methods": done.by_method()}, done.failed, as_json=as_json)
 
 
 def _methods(text: str) -> list[str]:
@@ -121,7 +88,7 @@ def multiverse(
     done = run_multiverse(data, out, records=names_in(records), jobs=jobs)
     chosen = ["model", "band", "scaling", "split", "window_s"]
     means = done.table.groupby(chosen, as_index=False)[["mse", "r"]].mean()
-    _report(out, {"members": means}, done.failed, as_json=as_json, digits=3)
+    report_run(out, {"members": means}, done.failed, as_json=as_json, digits=3)
 
 
 @run_app.command()
@@ -135,7 +102,7 @@ def population(data: Data, out: Out, jobs: Jobs = 1, as_json: AsJson = False) ->
 
     shown = ["method", "n_record", "r_mean", "r_low", "r_high", "r_lowest", "mse_mean"]
     done = run_population(data, out, jobs=jobs)
-    _report(out, {"methods": summarise(done.table)[shown]}, done.failed, as_json=as_json)
+    report_run(out, {"methods": summarise(done.table)[shown]}, done.failed, as_json=as_json)
 
 
 @run_app.command()
@@ -157,7 +124,7 @@ def heads(
     done = run_heads(data, out, records=names, n_seed=seeds, jobs=jobs)
     keys = ["n_weight", "n_time", "method"]
     means = done.table.groupby(keys, as_index=False, sort=False)[["mse", "r"]].mean()
-    _report(out, {"cells": means}, done.failed, as_json=as_json, digits=3)
+    report_run(out, {"cells": means}, done.failed, as_json=as_json, digits=3)
 
 
 @run_app.command()
@@ -184,7 +151,7 @@ def ceiling(
     done = run_ceiling(data, out, records=names, hard=hard, jobs=jobs)
     shown = ["floor_mse", "floor_r", "share_beyond"]
     means = done.table.groupby("origin", as_index=False)[shown].mean()
-    _report(out, {"origins": means}, done.failed, as_json=as_json)
+    report_run(out, {"origins": means}, done.failed, as_json=as_json)
 
 
 @run_app.command()
@@ -204,10 +171,10 @@ def expectation(
     from ecgnb.studies.expectation import run_expectation, summarise_expectation
 
     chosen, names = names_in(methods), names_in(records) or None
-    _refuse_unknown(chosen, METHODS)
+    refuse_unknown(chosen, METHODS)
     done = run_expectation(data, out, methods=chosen, records=names, jobs=jobs)
     means = summarise_expectation(done.table)
-    _report(out, {"methods": means}, done.failed, as_json=as_json)
+    report_run(out, {"methods": means}, done.failed, as_json=as_json)
 
 
 @run_app.command()
@@ -219,7 +186,7 @@ def placement(data: Both, out: Out, jobs: Jobs = 1, as_json: AsJson = False) -> 
     from ecgnb.studies.inventory import run_placement
 
     done = run_placement(data, out, jobs=jobs)
-    _report(out, {"misplacements": done.table}, done.failed, as_json=as_json)
+    report_run(out, {"misplacements": done.table}, done.failed, as_json=as_json)
 
 
 @run_app.command()
@@ -232,7 +199,7 @@ def frank(data: Data, out: Out, jobs: Jobs = 1, as_json: AsJson = False) -> None
 
     done = run_frank(data, out, jobs=jobs)
     means = done.table.groupby(["method", "lead"], as_index=False)[["r", "rmse_mv"]].mean()
-    _report(out, {"leads": means}, done.failed, as_json=as_json, digits=3)
+    report_run(out, {"leads": means}, done.failed, as_json=as_json, digits=3)
 
 
 @run_app.command("describe")
@@ -252,7 +219,7 @@ def describe_databases(
     paths = [out / f"{name}.csv" for name in done.tables]
     text = f"the tables are {paths[0]} and {paths[1]}"
     tell({"tables": paths, "failed": done.failed}, text, as_json=as_json)
-    _exit_if(done.failed)
+    exit_if_failed(done.failed)
 
 
 @run_app.command()
@@ -274,107 +241,7 @@ def conditions(
     groups = done.tables["groups"]
     text = f"{groups.to_string(index=False)}\nthe tables are in {out}"
     tell({"folder": out, "groups": groups, "failed": done.failed}, text, as_json=as_json)
-    _exit_if(done.failed)
-
-
-@run_app.command()
-def days(
-    data: Annotated[Path, typer.Option(help="folder that holds ptbdb, ludb and challenge-2021")],
-    out: Out,
-    method: Annotated[
-        str,
-        typer.Option(help="names, entry points or module:function, with commas; all by default"),
-    ] = "",
-    plan: Annotated[str, typer.Option(help="pairs, others, inside or curve")] = "pairs",
-    first_s: Annotated[float, typer.Option(help="s of each calibration; 0: the whole")] = 10.0,
-    test_s: Annotated[float, typer.Option(help="s of each test; 0: the whole")] = 0.0,
-    inputs: Names = "I,II,V2",
-    hearts: Annotated[str, typer.Option(help="such as ptbdb/patient001, with commas")] = "",
-    jobs: Jobs = 1,
-    as_json: AsJson = False,
-) -> None:
-    """Calibrate on recordings of a person and test on another one. It resumes when interrupted.
-
-    Example: ecgnb run days --data mirror --out days.csv.gz --method another_day,mine:fit
-    """
-    from ecgnb.studies.day_trials import PLANS
-    from ecgnb.studies.days import DAY_INPUTS, run_days
-
-    if plan not in PLANS:
-        raise fail(f"no plan {plan}; choose from {', '.join(PLANS)}", BAD_USAGE)
-    _refuse_unknown_leads(names_in(inputs))
-    done = run_days(
-        data,
-        out,
-        methods=_day_methods(method),
-        plan=plan,
-        first_s=first_s or None,
-        test_s=test_s or None,
-        inputs=names_in(inputs) or DAY_INPUTS,
-        hearts=names_in(hearts) or None,
-        jobs=jobs,
-    )
-    means = done.by_method()
-    text = f"{means.round(4).to_string()}\n{done.by_heart().round(3).to_string()}"
-    facts = {"table": out, "methods": means.reset_index(), "failed": done.failed}
-    facts["expiry_auroc"] = {name: done.expiry(name) for name in means.index}
-    tell(facts, f"{text}\nthe table is {out}", as_json=as_json)
-    _exit_if(done.failed)
-
-
-def _refuse_unknown_leads(names: list[str]) -> None:
-    from ecgnb.leads import LEADS
-
-    unknown = [name for name in names if name not in LEADS]
-    if unknown:
-        raise fail(f"no lead {', '.join(unknown)}; choose from {', '.join(LEADS)}", BAD_USAGE)
-
-
-def _day_methods(text: str) -> "list[DayMethod]":
-    """Return the methods that were asked for; a module may lie in the folder one works in."""
-    from ecgnb.studies.day_methods import DAY_METHODS, MethodError, load_method
-
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-    try:
-        return [load_method(name) for name in names_in(text) or DAY_METHODS]
-    except MethodError as error:
-        raise fail(str(error), BAD_USAGE) from error
-
-
-@run_app.command()
-def changes(
-    data: Annotated[Path, typer.Option(help="folder that holds ptbdb, and ludb and twadb")],
-    out: Out,
-    jobs: Jobs = 1,
-    as_json: AsJson = False,
-) -> None:
-    """Measure how much of something new each method shows. It resumes when interrupted.
-
-    Example: ecgnb run changes --data mirror --out results/changes.csv
-    """
-    from ecgnb.studies.changes import run_changes
-
-    done = run_changes(data, out, jobs=jobs)
-    _report(out, {"changes": done}, (), as_json=as_json, digits=3)
-
-
-@run_app.command()
-def prior(
-    data: Annotated[Path, typer.Option(help="folder that holds ptbdb, ludb and challenge-2021")],
-    out: Annotated[Path, typer.Option(help="the table, .npz; a manifest is written beside it")],
-    jobs: Jobs = 1,
-    as_json: AsJson = False,
-) -> None:
-    """Make the table of other people that `another_day` learns from. It resumes when interrupted.
-
-    Example: ecgnb run prior --data mirror --out another_day.npz
-    """
-    from ecgnb.studies.days import run_prior
-
-    path = run_prior(data, out, jobs=jobs)
-    tell({"table": path}, f"the table is {path}", as_json=as_json)
+    exit_if_failed(done.failed)
 
 
 @run_app.command("lead-sets")
@@ -396,7 +263,7 @@ def every_lead_set(
     from ecgnb.studies.watch_leads import run_watch_leads, summarise_watch_leads
 
     chosen, shown, lines = names_in(parts), {}, []
-    _refuse_unknown(chosen, (*SET_PARTS, "watch"), "part")
+    refuse_unknown(chosen, (*SET_PARTS, "watch"), "part")
     done = run_lead_sets(data, out, parts=[one for one in chosen if one != "watch"], jobs=jobs)
     failed = done.failed
     for part, table in done.tables.items():
@@ -414,7 +281,7 @@ def every_lead_set(
         shown["watch"], failed = summarise_watch_leads(watch.table), (*failed, *watch.failed)
     lines += [f"{part}\n{table.round(3).to_string()}" for part, table in shown.items()]
     tell({"folder": out, **shown, "failed": failed}, "\n".join(lines), as_json=as_json)
-    _exit_if(failed)
+    exit_if_failed(failed)
 
 
 @run_app.command()
@@ -433,13 +300,13 @@ def measures(
     from ecgnb.studies.measures import MEASURE_PLANS, compare_measures, run_measures
 
     chosen = names_in(plans)
-    _refuse_unknown(chosen, MEASURE_PLANS, "plan")
+    refuse_unknown(chosen, MEASURE_PLANS, "plan")
     marks = run_delineation(data, out / "delineation.csv.gz", jobs=jobs)
     done = run_measures(data, out / "measures.csv.gz", plans=chosen, jobs=jobs)
     records = done.table[done.table["kind"] == "record"]
     shown = {"agreement": compare_measures(records, ["plan", "measure", "method"])}
     shown["delineation"] = summarise_delineation(marks.table)
-    _report(out, shown, (*marks.failed, *done.failed), as_json=as_json, digits=2)
+    report_run(out, shown, (*marks.failed, *done.failed), as_json=as_json, digits=2)
 
 
 @run_app.command()
@@ -452,4 +319,4 @@ def diagnosis(data: Data, out: Out, as_json: AsJson = False) -> None:
 
     done = run_diagnosis(data, out)
     found = summarise_diagnosis(done.table)
-    _report(out, {"diagnoses": found}, done.failed, as_json=as_json, digits=3)
+    report_run(out, {"diagnoses": found}, done.failed, as_json=as_json, digits=3)
