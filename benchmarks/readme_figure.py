@@ -29,12 +29,12 @@ def draw(path: Path) -> None:
         rows = table[table["origin"] == origin].set_index("method").loc[names]
         places = [place + 0.2 * (shift - 1) for place in range(len(names))]
         axes.hlines(places, rows["r_low"], rows["r_high"], color=colour, lw=2, alpha=0.6)
-        label = f"{origin} ({rows['n_record'].iloc[0]} records)"
+        label = f"{origin} ({rows['n_heart'].iloc[0]} hearts)"
         axes.plot(rows["r_mean"], places, "o", color=colour, ms=5, label=label)
     axes.axvline(0.77, color="#555555", ls=":", lw=1)
     axes.text(0.77, len(names) - 0.45, "paper's CNN", ha="center", fontsize=8, color="#555555")
     axes.set_yticks(range(len(names)), [METHODS[name].title for name in names])
-    axes.set(xlabel="mean r over 132 pairs of leads, with 95 % interval over records")
+    axes.set(xlabel="mean r over 132 pairs of leads, with 95 % interval over hearts")
     axes.grid(axis="x", color="#e5e5e5", lw=0.6)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 0.02), frameon=False)
     plt.savefig(path, dpi=110)

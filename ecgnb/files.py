@@ -22,7 +22,7 @@ PACKAGES = ("ecgnb", "numpy", "scipy", "pandas", "torch", "captum", "wfdb", "sle
 
 _PACKAGE = Path(__file__).parent
 
-_TEXT = dict.fromkeys(("record", "patient", "condition", "origin", "database"), str)  # "007" too
+_TEXT = dict.fromkeys(("record", "patient", "heart", "condition", "origin", "database"), str)
 
 
 def sha256_of(content: bytes | Path) -> str:

@@ -127,9 +127,11 @@ class Chapter:
         """Return arrays of another chapter."""
         return files.read_arrays(self._artifact(chapter, f"{name}.npz"))
 
-    def save_numbers(self, name: str, numbers: dict[str, float]) -> None:
-        """Write numbers for the scorecard and other chapters."""
-        plain = {key: float(value) for key, value in numbers.items()}
+    def save_numbers(self, name: str, numbers: dict[str, float | Estimate]) -> None:
+        """Write numbers for the scorecard and other chapters; an `Estimate` in its parts."""
+        plain = {}
+        for key, value in numbers.items():
+            plain |= _parts_of(key, value)
         text = json.dumps(plain, indent=1) + "\n"
         files.write_bytes(self.folder / f"{name}.json", text.encode())
 
@@ -160,18 +162,35 @@ class Chapter:
         """Make a number available to the text; an `Estimate` also as `_low`, `_high`, `_n`."""
         from myst_nb import glue
 
-        if isinstance(value, Estimate):
-            parts = {"": value.value, "_low": value.low, "_high": value.high, "_n": value.n}
-            for suffix, part in parts.items():
-                glue(f"{name}{suffix}", float(part), display=False)
-        else:
-            glue(name, float(value), display=False)
+        for key, part in _parts_of(name, value).items():
+            glue(key, part, display=False)
 
-    def glue_all(self, numbers: dict[str, float]) -> None:
+    def glue_all(self, numbers: dict[str, float | Estimate]) -> None:
         """Glue numbers and save them as this chapter's `numbers`."""
         for name, value in numbers.items():
             self.glue(name, value)
         self.save_numbers("numbers", numbers)
+
+    def glue_words(self, words: dict[str, str]) -> None:
+        """Make words that were chosen by a number available to the text (format `:s`)."""
+        from myst_nb import glue
+
+        for name, word in words.items():
+            glue(name, word, display=False)
+
+
+def _parts_of(name: str, value: float | Estimate) -> dict[str, float]:
+    """Return a number by its name, an estimate also with its limits and number of units.
+
+    Examples
+    --------
+    >>> _parts_of("r", Estimate(0.5, 0.4, 0.6, 9))
+    {'r': 0.5, 'r_low': 0.4, 'r_high': 0.6, 'r_n': 9.0}
+    """
+    if not isinstance(value, Estimate):
+        return {name: float(value)}
+    parts = {"": value.value, "_low": value.low, "_high": value.high, "_n": value.n}
+    return {f"{name}{suffix}": float(part) for suffix, part in parts.items()}
 
 
 def read_shares(chapter: Chapter) -> pd.DataFrame:

@@ -100,7 +100,8 @@ def population(data: Data, out: Out, jobs: Jobs = 1, as_json: AsJson = False) ->
     from ecgnb.reconstruction.scores import summarise
     from ecgnb.studies.population import run_population
 
-    shown = ["method", "n_record", "r_mean", "r_low", "r_high", "r_lowest", "mse_mean"]
+    shown = ["method", "n_record", "n_heart", "r_mean", "r_low", "r_high", "r_lowest"]
+    shown += ["mse_mean", "rmse_mv"]
     done = run_population(data, out, jobs=jobs)
     report_run(out, {"methods": summarise(done.table)[shown]}, done.failed, as_json=as_json)
 

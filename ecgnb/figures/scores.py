@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from ecgnb.figures.style import COLOURS
 from ecgnb.leads import LEADS, LIMB_LEADS
 from ecgnb.paper import PAPER
+from ecgnb.reconstruction.scores import hearts_of
 
 
 def plot_lead_scores(axes: Axes, table: pd.DataFrame, methods: Sequence[str]) -> Axes:
@@ -63,8 +64,10 @@ def plot_matrix(axes: Axes, matrix: pd.DataFrame, *, label: str, **options: obje
 
 
 def pair_matrix(table: pd.DataFrame, score: str) -> pd.DataFrame:
-    """Return the mean of a score over records as a table input lead x output lead."""
-    matrix = table.groupby(["input_lead", "output_lead"])[score].mean().unstack()
+    """Return the mean of a score over hearts, each once, as a table input lead x output lead."""
+    pair = ["input_lead", "output_lead"]
+    by_heart = table.groupby([*pair, hearts_of(table)])[score].mean()
+    matrix = by_heart.groupby(pair).mean().unstack()
     return matrix.reindex(index=LEADS, columns=LEADS)
 
 

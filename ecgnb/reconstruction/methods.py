@@ -227,15 +227,37 @@ def score_and_time(
     if average_beat is None:
         average_beat = predict_test(prepared, "average_beat")
     predictions, costs = _fit_and_time(prepared, method, seed=seed)
+    scores = score_record(prepared, predictions, method, seed=seed, average_beat=average_beat)
+    costs = costs.assign(record=prepared.record.name, method=method, seed=seed)
+    return scores, costs[["record", "input_lead", "method", "seed", "cpu_s", "wall_s"]]
+
+
+def score_record(
+    prepared: Prepared,
+    predictions: np.ndarray,
+    method: str,
+    *,
+    seed: int = 0,
+    average_beat: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Return the scores of predictions of a test part, labelled with record, heart and method.
+
+    Parameters
+    ----------
+    predictions
+        `(input, lead, time)`, scaled.
+    average_beat
+        Predictions of the average beat; without it what is gained beyond it is NaN.
+    """
     scores = score_pairs(prepared.test, predictions, prepared.scaling, average_beat=average_beat)
     labels = prepared.record
     scores.insert(0, "database", labels.database)
     scores.insert(1, "record", labels.name)
-    scores.insert(2, "origin", labels.origin)
-    scores.insert(5, "method", method)
-    scores.insert(6, "seed", seed)
-    costs = costs.assign(record=labels.name, method=method, seed=seed)
-    return scores, costs[["record", "input_lead", "method", "seed", "cpu_s", "wall_s"]]
+    scores.insert(2, "heart", labels.heart)
+    scores.insert(3, "origin", labels.origin)
+    scores.insert(6, "method", method)
+    scores.insert(7, "seed", seed)
+    return scores
 
 
 @dataclass(frozen=True)
@@ -284,17 +306,26 @@ def find_worst_cases(
         predictions = predict_test(one, method)
         for visible, hidden in zip(rows["input_lead"], rows["output_lead"], strict=True):
             place = lead_index(visible), lead_index(hidden)
-            pieces = _worst_piece(one, predictions[place[0]], place[1], truth.shape[-1])
+            pieces = worst_piece(one, predictions[place[0]], hidden, duration_s=duration_s)
             truth[place], guess[place] = pieces
     return WorstCases(METHODS[method].title, scores, worst, truth, guess)
 
 
-def _worst_piece(
-    one: Prepared, predictions: np.ndarray, lead: int, n_time: int
+def worst_piece(
+    one: Prepared, predictions: np.ndarray, lead: str, *, duration_s: float = 3.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the piece of one lead with the largest error: truth and reconstruction, mV."""
+    """Return truth and reconstruction of a lead `(time,)`, mV, where the error is largest.
+
+    At the rate of `WorstCases`; the lead's own median is taken away.
+
+    Parameters
+    ----------
+    predictions
+        `(lead, time)`, scaled, of the test part.
+    """
     step = round(one.sampling_rate / WorstCases.sampling_rate)
-    truth, guess = (one.scaling.to_mv(part)[lead, ::step] for part in (one.test, predictions))
+    n_time, place = round(duration_s * WorstCases.sampling_rate), lead_index(lead)
+    truth, guess = (one.scaling.to_mv(part)[place, ::step] for part in (one.test, predictions))
     sums = np.convolve(np.square(guess - truth), np.ones(n_time), mode="valid")
     piece = slice(int(sums.argmax()), int(sums.argmax()) + n_time)
     middle = np.median(truth)

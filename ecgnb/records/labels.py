@@ -229,8 +229,28 @@ def _patient_of(record: Record | Header, path: Path, database: str) -> str:
 def _heart_of(record: Record | Header, database: str, patient: str) -> str:
     """Return one name for all recordings that are known to show the same heart."""
     if database == "twadb" and not is_simulated(record):
-        return _TWADB_HEARTS.get(record.name, _first_of(_SAME_SOURCES, patient))
+        return _heart_of_twadb(record.name)
     return patient or (record.name if database else "")
+
+
+def heart_of(record: str, origin: str) -> str:
+    """Return whose heart a record shows, by the name and origin that tables of scores hold.
+
+    Records of twadb that are known to show one heart get one name; any other stands for itself.
+
+    Examples
+    --------
+    >>> heart_of("twa11", "ptbdb") == heart_of("twa48", "ptbdb")
+    True
+    >>> heart_of("twa11", "simulated")
+    'twa11'
+    """
+    return _heart_of_twadb(record) if origin in ORIGINS else record
+
+
+def _heart_of_twadb(name: str) -> str:
+    person = _first_of(_SAME_PERSON, name)
+    return _TWADB_HEARTS.get(name, _first_of(_SAME_SOURCES, person))
 
 
 def _first_of(groups: tuple[tuple[str, ...], ...], name: str) -> str:

@@ -23,15 +23,40 @@ from ecgnb.signals.preparation import Prepared, PreprocessingOptions, prepare_re
 from ecgnb.studies.plan import EXACT, Source, Task, key_of, list_sources
 from ecgnb.studies.runner import Outcome, write_study
 
-POPULATION_REACHES_S = {"population_line": 0.0, "population_ridge": 0.1}
+
+@dataclass(frozen=True)
+class Fit:
+    """How a model of other people is fitted: lags either way, and in which unit.
+
+    With `in_mv` all leads are in mV, as an electrode gives them. Else each lead is scaled by the
+    training part of its own record, the hidden ones as well, which nobody has without a
+    calibration: r does not feel it, an error does, and is not scored.
+    """
+
+    reach_s: float
+    in_mv: bool
+
+    def signals(self, prepared: Prepared, part: np.ndarray) -> np.ndarray:
+        """Return a part `(lead, time)` of a record in the unit of the fit."""
+        return prepared.scaling.to_mv(part) if self.in_mv else part
+
+
+POPULATION_FITS = {
+    "population_line": Fit(0.0, in_mv=False),
+    "population_ridge": Fit(0.1, in_mv=False),
+    "population_line_mv": Fit(0.0, in_mv=True),
+    "population_ridge_mv": Fit(0.1, in_mv=True),
+}
+
+_ERRORS = ["mse", "rmse_mv", "slope", "variance_ratio", "r2_beyond_average_beat"]
 
 PairOfParts = tuple[Moments, Moments]
 
 
-def _part_moments(prepared: Prepared, reach_s: float) -> list[PairOfParts]:
+def _part_moments(prepared: Prepared, fit: Fit) -> list[PairOfParts]:
     """Return the moments of the training and validation part, one pair per input lead."""
-    reach = round(reach_s * prepared.sampling_rate)
-    parts = (prepared.train, prepared.validation)
+    reach = round(fit.reach_s * prepared.sampling_rate)
+    parts = [fit.signals(prepared, part) for part in (prepared.train, prepared.validation)]
     return [
         tuple(lag_moments(part[lead], part, reach) for part in parts) for lead in range(len(LEADS))
     ]
@@ -45,10 +70,11 @@ def total(moments: Sequence[list[PairOfParts]]) -> list[PairOfParts]:
     ]
 
 
-def _predict_left_out(prepared: Prepared, others: list[PairOfParts]) -> np.ndarray:
-    """Return predictions of the test part `(input, lead, time)` by fits on other people."""
-    models = [solve_ridge(*pair) for pair in others]
-    return np.stack([m.predict(prepared.test[i]) for i, m in enumerate(models)])
+def _predict_left_out(prepared: Prepared, others: list[PairOfParts], fit: Fit) -> np.ndarray:
+    """Return predictions of the test part `(input, lead, time)`, scaled, by fits on others."""
+    visible = fit.signals(prepared, prepared.test)
+    found = np.stack([solve_ridge(*pair).predict(visible[i]) for i, pair in enumerate(others)])
+    return prepared.scaling.apply(found) if fit.in_mv else found
 
 
 @dataclass(frozen=True)
@@ -64,8 +90,8 @@ class Population:
         """Return the population of some records; one of which no heart is known stands alone."""
         people = [one.record.heart or number for number, one in enumerate(records)]
         moments = {
-            method: [_part_moments(one, reach_s) for one in records]
-            for method, reach_s in POPULATION_REACHES_S.items()
+            method: [_part_moments(one, fit) for one in records]
+            for method, fit in POPULATION_FITS.items()
         }
         return cls(records, people, moments)
 
@@ -87,16 +113,20 @@ def _score_left_out(population: Population, index: int) -> pd.DataFrame:
     """Return the scores of one record by models of all records of other people.
 
     Records of one heart, as far as known, are never on both sides: neither those of one person
-    nor synthetic ones of one source. All are scaled by their own training part, so that only shape
-    is carried over.
+    nor synthetic ones of one source. Errors are scored where the fit was in mV; the unit of `mse`
+    is the scaled one of all tables.
     """
     one, known = population.records[index], population.others(index)
     beat = predict_test(one, "average_beat")
     tables = []
     for method, each in population.moments.items():
-        predictions = _predict_left_out(one, total([each[number] for number in known]))
+        others, fit = total([each[number] for number in known]), POPULATION_FITS[method]
+        predictions = _predict_left_out(one, others, fit)
         scores = score_pairs(one.test, predictions, one.scaling, average_beat=beat)
-        labels = {"record": one.record.name, "origin": one.record.origin, "method": method}
+        if not fit.in_mv:
+            scores[_ERRORS] = np.nan
+        labels = {"record": one.record.name, "heart": one.record.heart}
+        labels |= {"origin": one.record.origin, "method": method}
         tables.append(scores.assign(database=one.record.database, **labels))
     return pd.concat(tables, ignore_index=True)
 

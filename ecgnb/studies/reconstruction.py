@@ -12,14 +12,18 @@ import pandas as pd
 from ecgnb.files import code_digest, file_beside, write_chunks, write_manifest
 from ecgnb.intervals import bootstrap_mean
 from ecgnb.reconstruction.methods import METHODS, predict_test, score_and_time
-from ecgnb.reconstruction.scores import SCORES
+from ecgnb.reconstruction.scores import SCORES, hearts_of
 from ecgnb.signals.preparation import Prepared, PreprocessingOptions, prepare_record
 from ecgnb.studies.plan import Source, Task, key_of, list_sources
 from ecgnb.studies.runner import Results, finished, store_of
 
-MEAN_COLUMNS = ("record", "origin", "method", "seed", "r", "r_lowest", "mse", "cpu_s", "wall_s")
+_LABELS = ["record", "heart", "origin", "method", "seed"]
 
-METHOD_COLUMNS = ("method", "n_record", "r_mean", "r_low", "r_high", "r_lowest", "mse_mean")
+MEAN_COLUMNS = (*_LABELS, "r", "r_lowest", "mse", "cpu_s", "wall_s")
+
+METHOD_COLUMNS = (
+    "method", "n_record", "n_heart", "r_mean", "r_low", "r_high", "r_lowest", "mse_mean",
+)  # fmt: skip
 
 Given = tuple[Prepared, np.ndarray]
 
@@ -36,12 +40,13 @@ class RunSummary:
     failed: tuple[str, ...]
 
     def by_method(self) -> pd.DataFrame:
-        """Return means over records with intervals, and the lowest r, a row per method."""
+        """Return means over hearts with intervals, and the lowest r, a row per method."""
         rows = []
         for method, group in self.means.groupby("method", sort=False):
-            r = bootstrap_mean(group["r"], groups=group["record"])
-            mse = bootstrap_mean(group["mse"], groups=group["record"])
-            row = (method, group["record"].nunique(), r.value, r.low, r.high)
+            hearts = hearts_of(group)
+            r = bootstrap_mean(group["r"], groups=hearts)
+            mse = bootstrap_mean(group["mse"], groups=hearts)
+            row = (method, group["record"].nunique(), r.n, r.value, r.low, r.high)
             rows.append((*row, group["r_lowest"].min(), mse.value))
         return pd.DataFrame(rows, columns=list(METHOD_COLUMNS))
 
@@ -146,7 +151,7 @@ def _write_tables(out: Path, results: Results) -> RunSummary:
     def scores() -> Iterator[bytes]:
         for task in done:
             table = results.read(task, "scores").astype(dict.fromkeys(SCORES, float))
-            facts = table.iloc[0][["record", "origin", "method", "seed"]].tolist()
+            facts = table.iloc[0][_LABELS].tolist()
             means.append((*facts, table["r"].mean(), table["r"].min(), table["mse"].mean()))
             yield _as_csv(table, header=len(means) == 1, digits=5)
 
@@ -196,6 +201,7 @@ def _write_manifest(
         "methods": means["method"].unique().tolist(),
         "seeds": sorted({int(seed) for seed in means["seed"]}),
         "n_record": int(means["record"].nunique()),
+        "n_heart": int(hearts_of(means).nunique()),
         "code": code_digest(__name__),
         **means.groupby("method", sort=False)[["cpu_s", "wall_s"]].sum().round(1).to_dict(),
     }

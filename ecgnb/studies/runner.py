@@ -78,10 +78,8 @@ class Results:
     def read(self, task: Task, kind: str = "rows") -> pd.DataFrame:
         """Return a table of a finished task, labelled."""
         table = read_table(task.file(self.store, kind))
-        empty = {
-            name: "" for name in ("origin", "database", "condition", "patient") if name in table
-        }
-        table = table.fillna(empty)
+        labels = ("origin", "database", "condition", "patient", "heart")
+        table = table.fillna({name: "" for name in labels if name in table})
         return table.assign(**{name: task.labels[name] for name in task.labels if name in table})
 
     def table(self, kind: str = "rows") -> pd.DataFrame:
