@@ -15,7 +15,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from ecgnb.book.claims import CLAIMS, verdict
+from ecgnb.book.claims import CLAIMS
+from ecgnb.book.scorecard import verdict
 from ecgnb.cli.commands import app
 from ecgnb.leads import LEADS
 from ecgnb.records.databases import find_records, load_database

@@ -1,14 +1,18 @@
 """The page of verdicts: a card per claim, the reader's own numbers beside the recorded ones."""
 
+import html
+
 import matplotlib
 import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 
 from ecgnb.book import claims, scorecard
 from ecgnb.book.chapter import ROOT, Chapter
-from ecgnb.book.claims import CLAIMS, VERDICTS, Claim, Evidence, OwnRun
+from ecgnb.book.claims import CLAIMS, Claim, Evidence, OwnRun
+from ecgnb.book.scorecard import VERDICTS
 from ecgnb.files import MissingArtifactError
 
 matplotlib.use("Agg")
@@ -48,13 +52,14 @@ class Recorded(Chapter):
 
 @pytest.fixture
 def card():
-    rows = [claim.texts() | {"measured": "r <1; r 2", "data": "60 records"} for claim in CLAIMS]
+    told = {"measured": "r <1; r 2", "data": "12 records", "parts": "a: 1 of 4; b: 0 of 4"}
+    rows = [claim.texts() | told | {"share_of_tests": 0.125} for claim in CLAIMS]
     table = pd.DataFrame(rows).rename(columns={"name": "claim"})
     return table.assign(verdict=[VERDICTS[place % 4] for place in range(len(table))])
 
 
 def test_the_numbers_of_the_readers_run_stand_beside_those_of_the_recorded_run(card):
-    own = scorecard.add_own_run(card, Numbers()).set_index("claim")["own"]
+    own = claims.add_own_run(card, Numbers()).set_index("claim")["own"]
     assert own["cnn-scores"] == "mean r 0.50 (1-D head), 0.75 (2-D head) (simulated)"
     assert own["ls-scores"] == "not measured in this run (simulated)"
     assert own["symptoms-affect-cnn"] == "not measured in this run (simulated)"
@@ -62,7 +67,7 @@ def test_the_numbers_of_the_readers_run_stand_beside_those_of_the_recorded_run(c
 
 def test_an_own_number_that_its_chapter_does_not_save_is_an_error(card):
     with pytest.raises(ValueError, match=r"chapter 04_cnn saves no number best_r"):
-        scorecard.add_own_run(card, Numbers(without=("best_r",)))
+        claims.add_own_run(card, Numbers(without=("best_r",)))
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +95,56 @@ def test_scores_without_a_2_d_head_are_an_error_and_no_verdict(heads):
         rule(Evidence(Recorded(heads=renamed)))
 
 
+def rule_of(name):
+    return {claim.name: claim.rule for claim in CLAIMS}[name]
+
+
+def test_every_claim_says_how_it_is_judged():
+    assert [claim.name for claim in CLAIMS if len(claim.judged.split()) < 8] == []
+
+
+def test_better_than_claimed_is_no_failure(heads):
+    perfect = heads.assign(r=0.99, mse=0.001)
+    poor = heads.assign(r=0.3, mse=0.2)
+    found = [rule_of("cnn-scores")(Evidence(Recorded(heads=one))) for one in (perfect, poor)]
+    assert [one.share_of_tests for one in found] == [1.0, 0.0]
+
+
+def test_a_difference_that_may_be_chance_cannot_be_told_and_one_in_the_wrong_sense_fails(heads):
+    wrong = {"cnn_1d": "cnn_2d", "cnn_2d": "cnn_1d"}
+    swapped = heads.assign(method=heads["method"].replace(wrong))
+    noise = heads.assign(r=np.random.default_rng(0).normal(size=len(heads)))
+    outcomes = [
+        rule_of("2d-beats-1d")(Evidence(Recorded(heads=one))).tests[0]
+        for one in (heads, swapped, noise)
+    ]
+    assert [(one.passed, one.told, one.open) for one in outcomes] == [
+        (1, 1, 0), (0, 1, 0), (0, 0, 1)
+    ]  # fmt: skip
+
+
+def test_in_part_names_the_part_and_its_count(heads):
+    table = pd.read_csv(ROOT / "results" / "reconstruction.csv.gz")
+    scored = claims.score_claims(Recorded(heads=heads, reconstruction=table)).set_index("claim")
+    row = scored.loc["feasible"]
+    assert row["verdict"] == "holds in part"
+    assert "ptbdb hearts with a mean r above 0.95: " in row["parts"]
+    assert " of 22; " in row["parts"] or " of 22" in row["parts"]
+    assert "another recording, another day: cannot be told" in row["parts"]
+    assert row["data"].startswith("60 real records of 33 hearts (27 recorded, 6 synthetic)")
+    assert 0 < row["share_of_tests"] < 1
+
+
+def test_the_scorecard_counts_hearts_and_no_records(heads):
+    """More records of one heart change no verdict and no number but that of the records."""
+    copies = heads[heads["record"] == "twa11"]
+    more = pd.concat([heads, *(copies.assign(record=name) for name in ("twa19", "twa42"))])
+    kept, again = (
+        rule_of("2d-beats-1d")(Evidence(Recorded(heads=one))).measured for one in (heads, more)
+    )
+    assert kept.count("of 6 recorded hearts") == again.count("of 6 recorded hearts") == 2
+
+
 def test_a_claim_needs_a_rule_and_chapters_that_exist():
     texts = CLAIMS[0].texts()
     with pytest.raises(TypeError, match="rule"):
@@ -109,11 +164,14 @@ def test_each_rule_about_maps_asks_for_its_own_claim():
 def test_a_card_per_claim_holds_claim_numbers_data_verdict_and_link(card, monkeypatch):
     shown = []
     monkeypatch.setattr(scorecard, "display", lambda thing: shown.append(thing.data))
-    scorecard.show_cards(scorecard.add_own_run(card, Numbers()))
+    scorecard.show_cards(claims.add_own_run(card, Numbers()))
     text = shown[0]
     assert text.count('class="ecgnb-claim ') == 10
     assert "<li>r &lt;1</li><li>r 2</li>" in text
-    assert 'href="04_cnn.html#how-well-do-the-heads-do"' in text
+    assert 'href="04_cnn.html#what-did-the-recorded-heads-find"' in text
+    assert text.count('<span style="width:12%"></span>') == 10
+    assert "<li>a: 1 of 4</li><li>b: 0 of 4</li>" in text
+    assert all(f"<dt>Rule</dt><dd>{html.escape(claim.judged)}</dd>" in text for claim in CLAIMS)
     assert all(f"</span> {word}</p>" in text for word in VERDICTS)
 
 

@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
         "chapter": ["open_chapter", "read_shares", "show_source", "show_text", "version_table"],
-        "claims": ["VERDICTS", "score_claims", "verdict"],
-        "scorecard": ["add_own_run", "plot_verdicts", "show_cards"],
+        "claims": ["add_own_run", "score_claims"],
+        "scorecard": ["VERDICTS", "plot_verdicts", "show_cards", "verdict"],
     },
 )

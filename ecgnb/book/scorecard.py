@@ -1,45 +1,119 @@
-"""The page of verdicts: one card per claim, and a picture of all of them."""
+"""How the tests of a claim become a verdict; a card per claim, and a picture of all of them."""
 
 import html
+import math
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 from docutils.nodes import make_id
 from IPython.display import HTML, display
 from matplotlib.axes import Axes
 
-from ecgnb.book.chapter import Chapter
-from ecgnb.book.claims import CLAIMS, NOT_MEASURED, VERDICTS, OwnRun
 from ecgnb.figures.style import COLOURS
-from ecgnb.files import MissingArtifactError
+
+VERDICTS = ("holds", "holds in part", "does not hold", "cannot be told")
 
 _MARKS = dict(zip(VERDICTS, ("✓", "◐", "✗", "?"), strict=True))
 
 _COLOURS = dict(zip(VERDICTS, (COLOURS[2], COLOURS[0], COLOURS[1], COLOURS[6]), strict=True))
 
 
-def add_own_run(card: pd.DataFrame, chapter: Chapter) -> pd.DataFrame:
-    """Return the card with a column `own`: the number of the reader's run beside each claim.
+@dataclass(frozen=True)
+class Tests:
+    """The tests of one part of a claim: how many were made, and came out as claimed.
 
-    Parameters
-    ----------
-    card
-        From `claims.score_claims`.
-    chapter
-        Of the page; its run is the reader's.
+    `told` is 0 where the data cannot tell (too few hearts, an interval on both sides of the
+    limit, an unknown setting); `open` counts such tests.
     """
-    kind = "simulated" if chapter.simulated else "real"
-    runs = {claim.name: claim.own for claim in CLAIMS}
-    return card.assign(own=[f"{_own(chapter, runs[name])} ({kind})" for name in card["claim"]])
+
+    part: str
+    passed: float
+    told: float
+    open: int = 0
+
+    def text(self) -> str:
+        """Return the part with its count.
+
+        Examples
+        --------
+        >>> Tests("QRS", 3, 4).text(), Tests("aVL", 0.25, 1).text(), Tests("T", 0, 0, 1).text()
+        ('QRS: 3 of 4', 'aVL: 25 %', 'T: cannot be told')
+        """
+        if not self.told:
+            return f"{self.part}: cannot be told"
+        if float(self.passed).is_integer():
+            return f"{self.part}: {self.passed:.0f} of {self.told:.0f}"
+        return f"{self.part}: {self.passed / self.told:.0%}"
 
 
-def _own(chapter: Chapter, own: OwnRun | None) -> str:
-    if own is None:
-        return NOT_MEASURED
-    try:
-        numbers = chapter.read_numbers(own.chapter, "numbers")
-    except MissingArtifactError:
-        return NOT_MEASURED
-    return own.tell(numbers)
+def count_tests(part: str, *outcomes: bool | None) -> Tests:
+    """Return the tests of a part from their outcomes; None where the data cannot tell.
+
+    Examples
+    --------
+    >>> count_tests("both heads", True, False, None)
+    Tests(part='both heads', passed=1, told=2, open=1)
+    """
+    made = [bool(one) for one in outcomes if one is not None]
+    return Tests(part, sum(made), len(made), len(outcomes) - len(made))
+
+
+def side(low: float, high: float, limit: float = 0.0) -> bool | None:
+    """Return whether an interval lies above a limit, or None if it lies on both sides.
+
+    Examples
+    --------
+    >>> [side(0.1, 0.2), side(-0.2, -0.1), side(-0.1, 0.2)]
+    [True, False, None]
+    """
+    if low > limit:
+        return True
+    return False if high < limit else None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule found: the numbers in words, the tests, and the data behind them."""
+
+    measured: str
+    tests: tuple[Tests, ...]
+    data: str
+
+    @property
+    def share_of_tests(self) -> float:
+        """The share of the tests that came out as claimed, NaN if none could be made."""
+        told = sum(one.told for one in self.tests)
+        return sum(one.passed for one in self.tests) / told if told else float("nan")
+
+    @property
+    def n_open(self) -> int:
+        """How many tests the data cannot tell."""
+        return sum(one.open for one in self.tests)
+
+    def parts(self) -> str:
+        """Return which parts of the claim hold, which do not and which cannot be told."""
+        return "; ".join(one.text() for one in self.tests)
+
+
+def verdict(share_of_tests: float, n_open: int = 0) -> str:
+    """Return the verdict for the share of a claim's tests that came out as claimed.
+
+    All: holds, or in part if others cannot be told; none: does not hold; NaN: cannot be told;
+    else: holds in part.
+
+    Examples
+    --------
+    >>> [verdict(share) for share in (1.0, 0.5, 0.0, float("nan"))]
+    ['holds', 'holds in part', 'does not hold', 'cannot be told']
+    >>> verdict(1.0, n_open=1)
+    'holds in part'
+    """
+    if np.isnan(share_of_tests):
+        return VERDICTS[3]
+    if share_of_tests >= 1:
+        return VERDICTS[1] if n_open else VERDICTS[0]
+    return VERDICTS[1] if share_of_tests > 0 else VERDICTS[2]
 
 
 def show_cards(card: pd.DataFrame) -> None:
@@ -65,17 +139,39 @@ def _link_of(chapter: str, section: str) -> str:
     return f"{chapter}.html#{make_id(section)}"
 
 
+def _items(text: str) -> str:
+    return "<ul>" + "".join(f"<li>{part}</li>" for part in text.split("; ")) + "</ul>"
+
+
+def _bar(share: float) -> str:
+    """Return a bar as long as the share of tests that came out as claimed, empty if none was made.
+
+    Examples
+    --------
+    >>> "width:25%" in _bar(0.25), "width" in _bar(float("nan"))
+    (True, False)
+    """
+    if math.isnan(share):
+        return '<div class="ecgnb-bar" role="img" aria-label="no test could be made"></div>'
+    label = f"{share:.0%} of the tests came out as claimed"
+    return (
+        f'<div class="ecgnb-bar" role="img" aria-label="{label}">'
+        f'<span style="width:{100 * share:.0f}%"></span></div>'
+    )
+
+
 def _card(number: int, row: dict[str, str]) -> str:
-    said = {key: html.escape(value) for key, value in row.items()}
-    measured = "".join(f"<li>{part}</li>" for part in said["measured"].split("; "))
+    said = {key: html.escape(value) for key, value in row.items() if isinstance(value, str)}
     kind = make_id(row["verdict"])
     return (
         f'<li id="claim-{said["claim"]}" class="ecgnb-claim ecgnb-{kind}">'
         f'<p class="ecgnb-verdict"><span aria-hidden="true">{_MARKS[row["verdict"]]}</span> '
-        f"{said['verdict']}</p>"
+        f"{said['verdict']}</p>{_bar(row['share_of_tests'])}"
         f'<p class="ecgnb-says"><strong>Claim {number}.</strong> {said["says"]}</p>'
         f"<dl><dt>What was done</dt><dd>{said['done']}</dd>"
-        f"<dt>Measured</dt><dd><ul>{measured}</ul></dd>"
+        f"<dt>Rule</dt><dd>{said['judged']}</dd>"
+        f"<dt>Tests that came out as claimed</dt><dd>{_items(said['parts'] or '-')}</dd>"
+        f"<dt>Measured</dt><dd>{_items(said['measured'])}</dd>"
         f"<dt>On</dt><dd>{said['data']}</dd>"
         f"<dt>In this run</dt><dd>{said['own']}</dd></dl>"
         f'<p><a href="{_link_of(row["chapter"], row["section"])}">'
