@@ -1,13 +1,19 @@
 """Reading order: who knows no ECG can follow chapters 01 to 05 with the glossary alone."""
 
+import ast
 import re
 from pathlib import Path
 
+import matplotlib
+import matplotlib.pyplot as plt
 import nbformat
 import pandas as pd
 import pytest
 
+from ecgnb.book.chapter import Chapter
 from ecgnb.reconstruction import scores
+
+matplotlib.use("Agg")
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
@@ -138,7 +144,8 @@ def test_no_two_entries_of_the_glossary_share_a_name():
 def test_the_notation_has_every_column_of_the_tables_of_scores():
     text = (BOOK / "notation.md").read_text()
     pairs = pd.DataFrame({name: [0.1, 0.2] for name in scores.SCORES})
-    pairs = pairs.assign(record=["a", "b"], input_lead="I", output_lead="II", method="mean")
+    pairs = pairs.assign(record=["a", "b"], origin="", input_lead="I", output_lead="II")
+    pairs = pairs.assign(method="mean")
     columns = [*pairs.columns, *scores.summarise(pairs).columns]
     assert [name for name in columns if name != "method" and f"`{name}`" not in text] == []
 
@@ -147,3 +154,160 @@ def test_the_notation_names_every_method_of_the_recorded_run():
     text = (BOOK / "notation.md").read_text()
     table = pd.read_csv(ROOT / "results" / "reconstruction.csv.gz", usecols=["method"])
     assert [name for name in table["method"].unique() if f"`{name}`" not in text] == []
+
+
+# A sentence around a computed number takes its word from the number, or a cell asserts it.
+#
+# The rule: where a sentence holds a glued number and a word that compares or judges (`JUDGING`),
+# it also holds a glued word (`:s`, chosen by a number), or one of its numbers stands in an
+# `assert` that every run reaches: at the top level of a cell, not under an `if`.
+JUDGING = r"""
+    less|more|only|better|worse|higher|lower|larger|smaller|fewer|longer|shorter|
+    falls?|rises?|gains?|loses?|beats|wins?|misses|exceeds?|instead|hardly|stays?|
+    ahead|outside|enough|nearly|at most|at least|differs?
+"""
+WORDS = "|".join(word.strip() for word in JUDGING.split("|"))
+JUDGING = re.compile(rf"\b({WORDS})\b", re.IGNORECASE)
+GLUED = re.compile(r"\{glue:text\}`([a-z0-9_]+):([^`]*)`")
+JUDGED = [BOOK / f"{name}.ipynb" for name in ("scorecard", "try_it")]
+JUDGED = [*CHAPTERS, *JUDGED]
+each_judged = pytest.mark.parametrize("path", JUDGED, ids=lambda path: path.stem)
+
+
+def cells_of(path, kind):
+    return [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == kind]
+
+
+def asserted(code):
+    """Names in the asserts at the top level of cells; one about all `numbers` is no judgement."""
+    nodes = [
+        node for cell in code for node in ast.parse(cell).body if isinstance(node, ast.Assert)
+    ]
+    found = {
+        part.value
+        for node in nodes
+        for part in ast.walk(node)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    }
+    return found | {
+        part.id for node in nodes for part in ast.walk(node) if isinstance(part, ast.Name)
+    }
+
+
+def unjudged(texts, code):
+    """Sentences with a number and a judging word that nothing asserts and no number chooses."""
+    known, found = asserted(code), []
+    for text in texts:
+        for sentence in re.split(r"(?<=[.:;!?])\s+(?![0-9])|\n\n|\n\|", text):
+            glued = GLUED.findall(sentence)
+            bare = GLUED.sub(" ", re.sub(r"\{\w+(:\w+)?\}`[^`]*`(?!:)", keep_term, sentence))
+            if not glued or not JUDGING.search(bare):
+                continue
+            stems = {re.sub(r"_(low|high|n)$", "", name) for name, _ in glued}
+            if not any(shown.endswith("s") for _, shown in glued) and not stems & known:
+                found.append(" ".join(sentence.split()))
+    return found
+
+
+def keep_term(match):
+    return match[0] if match[0].startswith("{glue:text}") else " "
+
+
+@each_judged
+def test_a_word_beside_a_number_is_chosen_by_it_or_asserted(path):
+    assert unjudged(cells_of(path, "markdown"), cells_of(path, "code")) == []
+
+
+PLANTED = "The 2-D head is {glue:text}`gain:.2f` better on real records."
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "caught"),
+    [
+        (PLANTED, [], True),
+        (PLANTED, ["numbers = {}\nif real:\n    assert numbers['gain'] > 0"], True),
+        (PLANTED, ["assert numbers['other'] > 0"], True),
+        (PLANTED, ["assert numbers['gain'] > 0"], False),
+        ("It is {glue:text}`gain:.2f` {glue:text}`word:s`, and better so.", [], False),
+        ("There are {glue:text}`n:.0f` records.", [], False),
+    ],
+)
+def test_the_rule_finds_planted_sentences(text, code, caught):
+    assert bool(unjudged([text], code)) is caught
+
+
+class Recorded(Chapter):
+    """A chapter whose own run is the recorded one; it keeps what is glued."""
+
+    def __init__(self, tables):
+        self.__dict__.update(tables=tables, glued={}, words={}, simulated=True)
+
+    def recorded(self, name):
+        return pd.read_csv(next((ROOT / "results").glob(f"{name}.csv*")))
+
+    def read_table(self, chapter, name):
+        return self.tables[chapter]
+
+    def save_table(self, name, table):
+        pass
+
+    def glue(self, name, value):
+        self.glued[name] = value
+
+    def glue_all(self, numbers):
+        self.glued |= numbers
+
+    def glue_words(self, words):
+        self.words |= words
+
+
+# Cells that need the recordings themselves are left out; their tables are given.
+NEEDS_SIGNALS = re.compile(r"open_chapter\(|prepare|show_source|predict_test|plot_ecg|Literal")
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """The names of chapters 03 and 05 before their last cells, as on recorded tables."""
+    recorded = pd.read_csv(ROOT / "results" / "reconstruction.csv.gz")
+    heads = pd.read_csv(ROOT / "results" / "heads.csv.gz")
+    few = recorded[recorded["record"].isin(heads["record"])]
+    found = {}
+    for name in ("03_least_squares", "05_every_lead"):
+        chapter = Recorded({"03_least_squares": few, "04_cnn": heads})
+        cells = cells_of(BOOK / f"{name}.ipynb", "code")
+        names = {"chapter": chapter, "scores": few, "ladder": scores.summarise(few)}
+        if name == "05_every_lead":
+            names["scores"] = pd.concat([few, heads])
+        names["shown"] = ["method", "n_heart", "r_mean", "r_low", "r_high", "r_median"]
+        first = next(n for n, cell in enumerate(cells) if "chapter.glue_all(" in cell)
+        for cell in cells[:first]:
+            if not NEEDS_SIGNALS.search(cell) or cell.startswith(("import", "chapter.save")):
+                exec(cell, names)
+        found[name] = names, cells[first:]
+    plt.close("all")
+    return found
+
+
+def judge(runs, chapter, flipped=None):
+    """Run the last cells of a chapter, with the sign of one glued number turned."""
+    names, cells = runs[chapter]
+    names = names | {"numbers": dict(names["numbers"])}
+    cells = list(cells)
+    if flipped:
+        turn = f"numbers[{flipped!r}] *= -1\nchapter.glue_all("
+        cells = [cell.replace("chapter.glue_all(", turn, 1) for cell in cells]
+    for cell in cells:
+        exec(cell, names)
+    return names
+
+
+@pytest.mark.parametrize("chapter", ["03_least_squares", "05_every_lead"])
+def test_on_real_data_every_chapter_asserts_what_it_says_and_a_flipped_sign_is_caught(
+    chapter, runs
+):
+    held = judge(runs, chapter)
+    assert len(held["numbers"]) > 12
+    assert min(map(float, held["numbers"].values())) > 0
+    for name in held["numbers"]:
+        with pytest.raises(AssertionError):
+            judge(runs, chapter, flipped=name)
