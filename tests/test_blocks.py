@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ecgnb.reconstruction import blocks
-from ecgnb.reconstruction.blocks import Work, cut_blocks, reconstruct_blocks, write_blocks
+from ecgnb.reconstruction.blocks import Work, _cut_blocks, reconstruct_blocks, write_blocks
 from ecgnb.reconstruction.personal import fit_personal, reconstruct
 from ecgnb.records import long_files
 from ecgnb.records.formats.channels import Request
@@ -85,7 +85,7 @@ def r_peak_s(recording):
 def test_blocks_give_the_samples_of_the_whole(recording, model, whole, border_s, monkeypatch):
     monkeypatch.setattr(blocks, "CONTEXT_S", 15.0)
     monkeypatch.setattr(blocks, "BLOCK_S", border_s(recording))
-    assert len(cut_blocks(recording.n_time, 500.0, 250.0)) > 1
+    assert len(_cut_blocks(recording.n_time, 500.0, 250.0)) > 1
     found = made_in_blocks(recording, model)
     assert found.shape == whole.signals.shape
     assert np.array_equal(as_samples(found, 2000.0), as_samples(whole.signals, 2000.0))
@@ -114,7 +114,7 @@ def test_two_blocks_of_a_method_that_looks_at_today_are_joined_without_a_step(sh
 
 def test_no_block_but_the_only_one_is_shorter_than_the_context():
     for n_time in range(1, 200_000, 3_333):
-        found = cut_blocks(n_time, 257.0, 250.0)
+        found = _cut_blocks(n_time, 257.0, 250.0)
         assert [(a.stop, b.start) for a, b in pairwise(found)] == [
             (a.stop, a.stop) for a in found[:-1]
         ]
@@ -233,7 +233,7 @@ def test_ctrl_c_leaves_no_result_and_a_second_run_goes_on(tmp_path, short_blocks
         write_blocks(in_memory(signal), replace(COPY, predict=interrupted), tmp_path / "a.hea")
     assert not (tmp_path / "a.hea").exists()
     made = write_blocks(in_memory(signal), replace(COPY, predict=interrupted), tmp_path / "a.hea")
-    assert len(calls) == len(cut_blocks(20_000, 250.0, 250.0)) + 1  # only the fourth one twice
+    assert len(calls) == len(_cut_blocks(20_000, 250.0, 250.0)) + 1  # only the fourth one twice
     contents = [path.with_suffix(".dat").read_bytes() for path in (made, expected)]
     assert contents[0] == contents[1]
 

@@ -40,7 +40,7 @@ ROOMS = {
     "recordings of any length": (4, r"reconstruction\.(blocks|streaming|cells)|cli\.long"),
     "which leads, which measures": (
         8,
-        r"(reconstruction|studies)\.lead_sets|(signals|studies)\.measures"
+        r"reconstruction\.(lead_sets|set_scores)|studies\.lead_sets|(signals|studies)\.measures"
         r"|studies\.(diagnosis|delineation|watch_leads)",
     ),
 }

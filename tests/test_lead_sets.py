@@ -20,7 +20,7 @@ from ecgnb.reconstruction.lead_sets import (
     shapley_values,
     st_weights,
 )
-from ecgnb.reconstruction.scores import (
+from ecgnb.reconstruction.set_scores import (
     _hidden_by,
     correlate_ranks,
     find_knee,

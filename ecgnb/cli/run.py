@@ -259,7 +259,12 @@ def every_lead_set(
 
     Example: ecgnb run lead-sets --data mirror --out results --jobs 2
     """
-    from ecgnb.reconstruction.scores import correlate_ranks, find_knee, rank_leads, summarise_sets
+    from ecgnb.reconstruction.set_scores import (
+        correlate_ranks,
+        find_knee,
+        rank_leads,
+        summarise_sets,
+    )
     from ecgnb.studies.lead_sets import SET_PARTS, USUAL_SETS, run_lead_sets
     from ecgnb.studies.watch_leads import run_watch_leads, summarise_watch_leads
 

@@ -82,13 +82,13 @@ class Block:
     last: int
 
 
-def cut_blocks(n_time: int, sampling_rate: float, to_rate: float) -> list[Block]:
+def _cut_blocks(n_time: int, sampling_rate: float, to_rate: float) -> list[Block]:
     """Return the blocks of a recording; each begins on a whole output second or sample.
 
     Examples
     --------
     >>> [(block.first, block.start, block.stop, block.last) for block in
-    ...  cut_blocks(40_000, 100.0, 250.0)]
+    ...  _cut_blocks(40_000, 100.0, 250.0)]
     [(0, 0, 30000, 33000), (27000, 30000, 40000, 40000)]
     """
     step = _ratio(sampling_rate, to_rate).denominator
@@ -206,7 +206,7 @@ def reconstruct_blocks(
     filled, ratio = _Filled(long), _ratio(long.sampling_rate, work.sampling_rate)
     if work.causal:
         filled = _Forwards(long, work)
-    blocks = cut_blocks(long.n_time, long.sampling_rate, work.sampling_rate)
+    blocks = _cut_blocks(long.n_time, long.sampling_rate, work.sampling_rate)
     fade = round(work.fade_s * work.sampling_rate / 2)
     ends = [_end(block.stop, ratio) - fade * (block is not blocks[-1]) for block in blocks]
     first = sum(end <= skip for end in ends)

@@ -341,7 +341,7 @@ def _from_table(heart: str, table: pd.DataFrame) -> tuple[HeartShare, tuple[Mome
     return share, moments
 
 
-def hearts_of(folder: Path | str) -> dict[str, list[Source]]:
+def sources_by_heart(folder: Path | str) -> dict[str, list[Source]]:
     """Return the recordings of each heart in a mirror of PTB, LUDB and the challenge."""
     hearts: dict[str, list[Source]] = {}
     for session in find_sessions(folder):

@@ -23,7 +23,7 @@ from ecgnb.reconstruction.prior import DAY_RATE_HZ
 from ecgnb.records.record import RecordError
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
 from ecgnb.studies.day_methods import inside_trial, predict_trial
-from ecgnb.studies.day_trials import Others, hearts_of, learn_hearts, without_hearts
+from ecgnb.studies.day_trials import Others, learn_hearts, sources_by_heart, without_hearts
 from ecgnb.studies.plan import Source, Task, key_of
 from ecgnb.studies.runner import Outcome, finished, store_of
 
@@ -86,7 +86,7 @@ def run_diagnosis(folder: Path | str, out: Path | str, *, progress: bool = True)
 
 def _plan(folder: Path | str) -> tuple[list[Task], list[Source]]:
     """Return a task per fold of hearts, of each the first recording."""
-    first = {heart: own[0] for heart, own in hearts_of(folder).items()}
+    first = {heart: own[0] for heart, own in sources_by_heart(folder).items()}
     sources, need = list(first.values()), partial(learn_hearts, folder)
     code = code_digest(__name__)
     tasks = [

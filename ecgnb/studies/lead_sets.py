@@ -32,11 +32,11 @@ from ecgnb.reconstruction.lead_sets import (
 )
 from ecgnb.reconstruction.pace import beat_at, find_stretch, paste_paced
 from ecgnb.reconstruction.prior import DAY_RATE_HZ, FIRST_S, clean_record
-from ecgnb.reconstruction.scores import keep_chosen, mean_of_sets
+from ecgnb.reconstruction.set_scores import keep_chosen, mean_of_sets
 from ecgnb.records.record import RecordError
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
 from ecgnb.signals.preparation import PreprocessingOptions, clean_parts
-from ecgnb.studies.day_trials import hearts_of
+from ecgnb.studies.day_trials import sources_by_heart
 from ecgnb.studies.plan import Source, Task, key_of, list_sources
 from ecgnb.studies.runner import Outcome, Results, finished, store_of
 
@@ -131,7 +131,7 @@ def _plan_personal(folder: Path | str, limit: int | None) -> tuple[list[Task], l
 
 
 def _plan_people(folder: Path | str, jobs: int) -> tuple[list[Task], list[Source]]:
-    first = {heart: own[0] for heart, own in hearts_of(folder).items()}
+    first = {heart: own[0] for heart, own in sources_by_heart(folder).items()}
     sources, code = list(first.values()), code_digest(__name__)
     needs = [partial(_read_people, first, residual=False) for _ in range(jobs)]
     key = key_of(code, sources, folds=_N_FOLD)
@@ -149,7 +149,7 @@ def _plan_people(folder: Path | str, jobs: int) -> tuple[list[Task], list[Source
 
 
 def _plan_days(folder: Path | str, jobs: int) -> tuple[list[Task], list[Source]]:
-    people = hearts_of(folder)
+    people = sources_by_heart(folder)
     first = {heart: own[0] for heart, own in people.items()}
     several = {heart: own for heart, own in people.items() if len(own) > 1}
     sources = [source for own in people.values() for source in own]

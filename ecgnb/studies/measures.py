@@ -24,7 +24,7 @@ from ecgnb.records.wfdb_files import read_header
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
 from ecgnb.signals.measures import BEAT_MEASURES, LEAD_MEASURES, delineate, measure_beats
 from ecgnb.studies.day_methods import HeartTrial, clean_part, inside_trial, predict_trial
-from ecgnb.studies.day_trials import Others, hearts_of, learn_hearts, without_hearts
+from ecgnb.studies.day_trials import Others, learn_hearts, sources_by_heart, without_hearts
 from ecgnb.studies.plan import Source, Task, key_of, sources_of
 from ecgnb.studies.runner import Outcome, write_study
 
@@ -268,7 +268,7 @@ def _plan_measures(
     folder: Path | str, plans: Sequence[str], needs: Sequence[partial[Others]]
 ) -> tuple[list[Task], list[Source]]:
     """Return a task per fold of hearts, per heart with several recordings, per heart of twadb."""
-    people, code = hearts_of(folder), code_digest(__name__)
+    people, code = sources_by_heart(folder), code_digest(__name__)
     known = [source for own in people.values() for source in own]
     beats = _one_a_heart(sources_of(find_records(folder, "twadb"), "twadb"))
     several = {heart: own for heart, own in people.items() if len(own) > 1}

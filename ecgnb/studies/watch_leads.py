@@ -33,7 +33,7 @@ from ecgnb.records.databases import find_records
 from ecgnb.records.record import RecordError
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
 from ecgnb.signals.filters import clean
-from ecgnb.studies.day_trials import hearts_of
+from ecgnb.studies.day_trials import sources_by_heart
 from ecgnb.studies.plan import Source, Task, key_of, sources_of
 from ecgnb.studies.runner import Outcome, write_study
 
@@ -79,7 +79,7 @@ def run_watch_leads(
 
 
 def _plan(folder: Path | str, jobs: int) -> tuple[list[Task], list[Source]]:
-    people = hearts_of(folder)
+    people = sources_by_heart(folder)
     first = {heart: own[0] for heart, own in people.items()}
     several = {heart: own for heart, own in people.items() if len(own) > 1}
     twadb = sources_of(find_records(folder, "twadb"), "twadb")
