@@ -20,8 +20,9 @@ from ecgnb.reconstruction.another_day import fit_another_day
 from ecgnb.reconstruction.blocks import Work, reconstruct_blocks, write_blocks
 from ecgnb.reconstruction.personal import fit_personal
 from ecgnb.records.formats.channels import Request
-from ecgnb.records.long_files import LongLead, open_lead
+from ecgnb.records.long_files import LongLead
 from ecgnb.records.record import Record
+from ecgnb.records.recordings import open_lead
 from ecgnb.records.wfdb_files import as_samples
 from ecgnb.records.wfdb_header import record_line, signal_line
 from ecgnb.signals.filters import clean

@@ -17,9 +17,9 @@ from ecgnb.reconstruction.personal import fit_personal, reconstruct
 from ecgnb.records import long_files
 from ecgnb.records.formats.channels import Request
 from ecgnb.records.formats.edf import edf_header
-from ecgnb.records.long_files import LongLead, LongWriter, open_lead
+from ecgnb.records.long_files import LongLead, LongWriter
 from ecgnb.records.record import Record, RecordError
-from ecgnb.records.recordings import read_recording
+from ecgnb.records.recordings import open_lead, read_recording
 from ecgnb.records.wfdb_files import as_samples, write_record
 from ecgnb.signals.beats import find_peaks
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
@@ -158,7 +158,8 @@ def test_twelve_leads_are_written_as_they_are_at_one_go(
 ):
     path = write_record(recording, tmp_path)
     target = tmp_path / f"twelve.{ending}"
-    notes = blocks.reconstruct_file(path, LEAD, model, target)
+    with open_lead(path, LEAD) as long:
+        notes = blocks.reconstruct_file(long, model, target)
     assert any(note.startswith("missing at 0.000 s for 0.200 s, 18.000 s") for note in notes)
     found = read_recording(target)
     expected = as_samples(whole.signals, 2000.0) / np.float32(2000.0)

@@ -11,6 +11,7 @@ import typer
 from ecgnb.cli.console import BAD_USAGE, DATA_PROBLEM, AsJson, Reporting, fail, tell
 from ecgnb.cli.personal import fit_model, reconstruct_leads
 from ecgnb.cli.run import run_app
+from ecgnb.cli.run_days import changes, days, prior
 from ecgnb.records.catalogue import DATABASES
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 app = typer.Typer(
     cls=Reporting, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
+
+for _study in (days, changes, prior):
+    run_app.command()(_study)
 
 app.add_typer(run_app, name="run")
 

@@ -8,6 +8,7 @@ from ecgnb.cli.console import BAD_USAGE, fail
 from ecgnb.leads import LEADS
 
 if TYPE_CHECKING:
+    from ecgnb.records.formats.channels import Request
     from ecgnb.records.record import Record
 
 
@@ -33,6 +34,12 @@ class GivenFile:
             unit=self.unit,
             renamed=renamed_leads(self.names),
         )
+
+    def request(self, lead: str) -> "Request":
+        """Return what is asked of a reader that goes through it in pieces."""
+        from ecgnb.records.formats.channels import Request
+
+        return Request((lead,), self.rate, self.channel, self.unit, renamed_leads(self.names))
 
 
 def renamed_leads(names: str) -> dict[str, str]:
@@ -60,3 +67,16 @@ class ReconstructionTask:
     bands: bool
     same_session: bool
     force: bool
+
+    def goes_in_blocks(self) -> bool:
+        """Return whether it goes through in blocks; what blocks lack is bad usage then."""
+        from ecgnb.records.recordings import is_long
+
+        if not (self.out.endswith(".edf") or is_long(self.given.path)):
+            return False
+        if self.bands or self.plot or self.force or self.same_session:
+            text = (
+                "--bands, --plot, --force and --same-session are for recordings up to half an hour"
+            )
+            raise fail(f"{text}, written as WFDB; cut a piece out for them", BAD_USAGE)
+        return True

@@ -10,8 +10,7 @@ import numpy as np
 import typer
 
 from ecgnb.cli.console import BAD_USAGE, AsJson, fail, tell
-from ecgnb.cli.given import GivenFile, ReconstructionTask, renamed_leads
-from ecgnb.cli.long import goes_in_blocks, reconstruct_hours
+from ecgnb.cli.given import GivenFile, ReconstructionTask
 from ecgnb.cli.targets import (
     PICTURES,
     OutputTarget,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ecgnb.reconstruction.personal import PersonalModel, Reconstruction
+    from ecgnb.records.formats.channels import Request
     from ecgnb.records.record import Record
 
 Rate = Annotated[
@@ -205,10 +205,9 @@ def _carry_out(task: ReconstructionTask, *, as_json: bool) -> None:
     from ecgnb.reconstruction.personal import reconstruct_with_bands
     from ecgnb.records.wfdb_files import write_record
 
-    place = _checked_place(task)
-    personal, read = _kept(task.model)
+    place, (personal, read) = _checked_place(task), _kept(task.model)
     lead, method = _agreed(task.lead, personal), _method(task.method)
-    in_blocks = goes_in_blocks(task)
+    in_blocks = task.goes_in_blocks()
     record = None if in_blocks else task.given.read((lead,))
     name = record.name if record else re.sub(r"[^A-Za-z0-9_-]+", "_", task.given.path.stem)
     read += [file for one in task.calibrations for file in recording_files(one.path)]
@@ -218,8 +217,9 @@ def _carry_out(task: ReconstructionTask, *, as_json: bool) -> None:
         personal, noted = _calibrated(task, lead, method=method)
         notes += noted
     if in_blocks:
-        names, how = renamed_leads(task.given.names), {"notes": notes, "as_json": as_json}
-        return reconstruct_hours(task, names, personal, target, digest, **how)
+        how = {"as_edf": task.out.endswith(".edf"), "notes": notes, "as_json": as_json}
+        request = task.given.request(lead)
+        return _reconstruct_hours(task.given.path, request, personal, target, digest, **how)
     how = {"same_session": task.same_session, "force": task.force}
     made = reconstruct_with_bands(record, personal, name=target.name, **how)
     if task.bands and made.bands is None:
@@ -231,6 +231,36 @@ def _carry_out(task: ReconstructionTask, *, as_json: bool) -> None:
     if task.plot is not None:
         _draw(made, personal.lead, task.plot, digest)
     _tell_made(made, personal, header, task, as_json=as_json)
+
+
+def _reconstruct_hours(
+    path: Path,
+    request: "Request",
+    personal: "PersonalModel",
+    target: OutputTarget,
+    digest: str,
+    *,
+    as_edf: bool,
+    notes: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Write the twelve leads of a recording of any length and tell where they are."""
+    from ecgnb.reconstruction.blocks import reconstruct_file
+    from ecgnb.records.recordings import open_lead
+
+    place = target.folder / f"{target.name}.{'edf' if as_edf else 'hea'}"
+    if as_edf and place.exists():
+        raise fail(f"{place} is there already; nothing is replaced; choose another --out")
+    try:
+        with open_lead(path, request) as long:
+            how = {"comments": (made_of(digest),), "shown": True}
+            found = reconstruct_file(long, personal, place, **how)
+    except OSError as error:
+        raise fail(f"{place}: {error}; what was done is kept: the same command goes on") from None
+    notes = (*notes, *found)
+    lines = [*(f"note: {note}" for note in notes), f"the 12 leads are in {place}"]
+    facts = {"lead": personal.lead, "method": personal.method, "record": place, "notes": notes}
+    tell(facts, "\n".join(lines), as_json=as_json)
 
 
 def _signed(record: "Record", digest: str, notes: tuple[str, ...] = ()) -> "Record":

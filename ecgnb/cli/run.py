@@ -19,16 +19,12 @@ from ecgnb.cli.console import (
     report_run,
     tell,
 )
-from ecgnb.cli.run_days import changes, days, prior
 
 run_app = typer.Typer(
     help="Run an experiment on a folder of recordings.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-for _command in (days, changes, prior):
-    run_app.command()(_command)
 
 
 @run_app.command()

@@ -40,8 +40,8 @@ def made_of(digest: str) -> str:
 
 def recording_files(path: Path) -> list[Path]:
     """Return the files that a recording consists of: for WFDB the header and its sample files."""
-    from ecgnb.records.formats import find_reader
     from ecgnb.records.record import RecordError
+    from ecgnb.records.recordings import find_reader
     from ecgnb.records.wfdb_files import header_path
     from ecgnb.records.wfdb_header import HeaderError, parse_header
 

@@ -21,8 +21,7 @@ from ecgnb.files import sha256_of
 from ecgnb.leads import lead_index
 from ecgnb.progress import follow
 from ecgnb.reconstruction.personal import PersonalModel, reconstruct
-from ecgnb.records.formats.channels import Request
-from ecgnb.records.long_files import LongLead, LongWriter, open_lead
+from ecgnb.records.long_files import LongLead, LongWriter
 from ecgnb.records.record import Record, RecordError
 from ecgnb.signals.checks import MAX_LOST
 from ecgnb.signals.filters import (
@@ -306,8 +305,7 @@ def write_blocks(
 
 
 def reconstruct_file(
-    path: Path | str,
-    request: Request,
+    long: LongLead,
     model: PersonalModel,
     target: Path,
     *,
@@ -320,8 +318,8 @@ def reconstruct_file(
 
     Parameters
     ----------
-    path, request
-        The recording, and what is known of it.
+    long
+        The lead that the model expects, from `recordings.open_lead`.
     model
         Of the person and the lead.
     target
@@ -334,37 +332,36 @@ def reconstruct_file(
     Raises
     ------
     RecordError
-        If the recording cannot be read, or used with the model.
+        If the recording cannot be used with the model.
     """
-    with open_lead(path, request) as long:
-        missing, start = _survey(long)
-        if missing.n_lost > MAX_LOST * long.n_time:
-            share = f"{100 * missing.n_lost / long.n_time:.0f} % of lead {model.lead} is missing"
-            raise RecordError(
-                long.name,
-                f"{share}, at most {100 * MAX_LOST:.0f} % may be",
-                "what is missing would be made up",
-                "record it again with a better contact",
-            )
-        stop = min(start + round(_LOOKED_AT_S * long.sampling_rate), long.n_time)
-        known = Record(
+    missing, start = _survey(long)
+    if missing.n_lost > MAX_LOST * long.n_time:
+        share = f"{100 * missing.n_lost / long.n_time:.0f} % of lead {model.lead} is missing"
+        raise RecordError(
             long.name,
-            fill_missing(np.asarray(long.read(start, stop))[None]).astype(np.float32),
-            long.sampling_rate,
-            (long.lead,),
+            f"{share}, at most {100 * MAX_LOST:.0f} % may be",
+            "what is missing would be made up",
+            "record it again with a better contact",
         )
-        look = reconstruct(known, model)
-        text = missing.describe(long.sampling_rate)
-        lost = (text,) if text else ()
-        write_blocks(
-            long,
-            Work.of(model),
-            target,
-            comments=(*look.comments, *(f"{each}, in all 12 leads" for each in lost), *comments),
-            key=sha256_of(look.signals.tobytes()),
-            shown=shown,
-        )
-        return (*long.notes, *lost, *look.notes)
+    stop = min(start + round(_LOOKED_AT_S * long.sampling_rate), long.n_time)
+    known = Record(
+        long.name,
+        fill_missing(np.asarray(long.read(start, stop))[None]).astype(np.float32),
+        long.sampling_rate,
+        (long.lead,),
+    )
+    look = reconstruct(known, model)
+    text = missing.describe(long.sampling_rate)
+    lost = (text,) if text else ()
+    write_blocks(
+        long,
+        Work.of(model),
+        target,
+        comments=(*look.comments, *(f"{each}, in all 12 leads" for each in lost), *comments),
+        key=sha256_of(look.signals.tobytes()),
+        shown=shown,
+    )
+    return (*long.notes, *lost, *look.notes)
 
 
 def _survey(long: LongLead) -> tuple[MissingStretches, int]:

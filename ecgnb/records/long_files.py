@@ -19,21 +19,17 @@ from pathlib import Path
 import numpy as np
 
 from ecgnb.leads import LEADS
-from ecgnb.records.formats import find_reader
 from ecgnb.records.formats.channels import Request, refuse
-from ecgnb.records.formats.edf import edf_header, opened_edf_lead, read_edf_file
+from ecgnb.records.formats.edf import edf_header
 from ecgnb.records.formats.layout import Layout, find_layout, is_comment, peek_lines
-from ecgnb.records.formats.table import read_layout, read_table_file
+from ecgnb.records.formats.table import read_layout
 from ecgnb.records.record import RecordError
-from ecgnb.records.recordings import read_recording
-from ecgnb.records.wfdb_files import as_samples, header_path, open_record_lead
-from ecgnb.records.wfdb_header import parse_header, record_line, signal_line
+from ecgnb.records.wfdb_files import as_samples
+from ecgnb.records.wfdb_header import record_line, signal_line
 
 _TABLE_BYTES = 2_000_000  # of a table that are read at one go
 
 _STILL_S = 2.0  # without a change: a file is no longer being written
-
-_LONG_S, _LONG_BYTES, _MOST_SAMPLES = 1800.0, 20_000_000, 20_000_000_000
 
 _DIGEST_BYTES = 1 << 20
 
@@ -96,100 +92,15 @@ def _digest(files: tuple[tuple[Path, int], ...]) -> str:
     return digest.hexdigest()
 
 
-def is_long(path: Path) -> bool:
-    """Return whether a recording lasts over half an hour, or is a table of over 20 MB.
-
-    What cannot be read is not long: the reader says what is wrong with it.
-    """
-    try:
-        reader = find_reader(path) if path.is_file() else None
-        if reader is read_table_file:
-            return path.stat().st_size > _LONG_BYTES
-        if reader is read_edf_file:
-            with path.open("rb") as file:
-                head = file.read(252)
-            return float(head[236:244]) * float(head[244:252]) > _LONG_S
-        if reader is None:
-            text = header_path(path).read_bytes().decode("latin-1")
-            header = parse_header(text, most_samples=_MOST_SAMPLES)
-            return header.n_time / header.sampling_rate > _LONG_S
-    except (OSError, ValueError, RecordError):
-        pass
-    return False
-
-
-@contextlib.contextmanager
-def open_lead(path: Path | str, request: Request) -> Iterator[LongLead]:
-    """Give one lead of a WFDB, EDF or table file of any length, to be read in pieces.
-
-    Watch and hospital files, which are short, are read whole.
-
-    Parameters
-    ----------
-    path
-        The recording.
-    request
-        The one lead that is wanted and what is known of the file.
-
-    Raises
-    ------
-    RecordError
-        For anything that is missing, damaged, contradictory or not supported.
-    """
-    path, (lead,) = Path(path), request.leads
-    reader = find_reader(path) if path.is_file() else None
-    name = "".join(c if c.isascii() and c.isalnum() else "_" for c in path.stem)[:60]
-    if reader is read_edf_file:
-        files = _sized(path)
-        with opened_edf_lead(path, request) as (rate, n_time, notes, read):
-            yield LongLead(name, lead, rate, n_time, read, files, notes)
-    elif reader is read_table_file:
-        with _opened_table(path, request, name) as long:
-            yield long
-    elif reader is None:
-        header, read = open_record_lead(path, request)
-        own = header_path(path)
-        files = _sized(own, *{own.parent / line.file for line in header.signals})
-        rate, n_time = header.sampling_rate, header.n_time
-        yield LongLead(header.name, lead, rate, n_time, read, files)
-    else:
-        yield _in_memory(path, request)
-
-
-def _sized(*paths: Path) -> tuple[tuple[Path, int], ...]:
+def sized(*paths: Path) -> tuple[tuple[Path, int], ...]:
+    """Return files that are there with their sizes in bytes, in order."""
     return tuple((path, path.stat().st_size) for path in sorted(paths) if path.is_file())
 
 
-def _in_memory(path: Path, request: Request) -> LongLead:
-    files = _sized(path)
-    record = read_recording(
-        path,
-        leads=request.leads,
-        sampling_rate=request.sampling_rate,
-        channel=request.channel,
-        unit=request.unit,
-        renamed=request.renamed,
-    )
-    signal = record.signals[0]
-
-    def read(start: int, stop: int) -> np.ndarray:
-        return signal[start:stop]
-
-    return LongLead(
-        record.name,
-        request.leads[0],
-        record.sampling_rate,
-        signal.size,
-        read,
-        files,
-        record.notes,
-    )
-
-
 @contextlib.contextmanager
-def _opened_table(path: Path, request: Request, name: str) -> Iterator[LongLead]:
+def opened_table(path: Path, request: Request, name: str) -> Iterator[LongLead]:
     """Give a lead of a table, which is read once, piece by piece, into a file of numbers."""
-    files, notes = _sized(path), []
+    files, notes = sized(path), []
     with tempfile.TemporaryFile() as spool:
         n_time, rate = 0, request.sampling_rate
         for lines, layout in _pieces(path, request, files[0][1]):
