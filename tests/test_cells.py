@@ -1,5 +1,7 @@
 """The exact search finds what measuring every point finds, for any batch and any kernel."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,21 @@ def test_a_flat_library_takes_no_more_memory_than_a_batch_may():
     flat = np.zeros((20_000, 18))
     _, numbers = gather_cells(flat).search(flat[:200], 20)
     assert (numbers == np.arange(20)).all()
+
+
+def test_one_place_with_many_candidates_does_not_make_the_others_take_memory():
+    """A line through a gap is as far from every moment: of 20,000 points none can be left out."""
+    generator = np.random.default_rng(7)
+    shell = generator.normal(size=(20_000, 18))
+    shell *= (1 + 1e-6 * generator.random((20_000, 1))) / np.linalg.norm(shell, axis=1)[:, None]
+    places = np.concatenate([np.zeros((3, 18)), shell[:2000] * 1.01])
+    cells = gather_cells(shell)
+    tracemalloc.start()
+    _, numbers = cells.search(places, 20)
+    assert tracemalloc.get_traced_memory()[1] < 150e6
+    tracemalloc.stop()
+    few = [*range(3), 500, 1500]
+    assert np.array_equal(numbers[few], all_measured(shell, places[few], 20)[1])
 
 
 def test_a_prediction_has_the_same_bits_however_long_the_signal_around_it_is():

@@ -125,6 +125,9 @@ class Cells:
         n_neighbour: int,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the nearest candidates, a few more than are wanted measured in float64."""
+        counts = np.bincount(rows, minlength=len(places))
+        if len(places) > 1 and len(places) * int(counts.max()) > _MOST_PAIRS:
+            return self._by_halves(places, rows, numbers, excess, bounds, counts, n_neighbour)
         by_row = np.argsort(rows.astype(np.int16), kind="stable")  # at most 4,096 of them
         rows, numbers, excess = rows[by_row], numbers[by_row], excess[by_row]
         first = np.searchsorted(rows, np.arange(len(places) + 1))
@@ -144,6 +147,29 @@ class Cells:
         for row in np.flatnonzero(farthest >= limit):  # what was cut off might be nearer
             one = self._measured(places[[row]], numbers[[row]], n_neighbour)
             squared[row], chosen[row] = one[0][0], one[1][0]
+        return squared, chosen
+
+    def _by_halves(
+        self,
+        places: np.ndarray,
+        rows: np.ndarray,
+        numbers: np.ndarray,
+        excess: np.ndarray,
+        bounds: np.ndarray,
+        counts: np.ndarray,
+        n_neighbour: int,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `_nearest` does, places with many candidates apart from those with few."""
+        squared = np.empty((len(places), n_neighbour))
+        chosen = np.empty((len(places), n_neighbour), dtype=np.int64)
+        for half in np.array_split(np.argsort(counts, kind="stable"), 2):
+            place = np.full(len(places), -1)
+            place[half] = np.arange(len(half))
+            kept = place[rows] >= 0
+            pairs = (place[rows[kept]], numbers[kept], excess[kept])
+            squared[half], chosen[half] = self._nearest(
+                places[half], *pairs, bounds[half], n_neighbour
+            )
         return squared, chosen
 
     def _measured(
