@@ -251,3 +251,18 @@ def test_fits_on_other_hearts_are_scored_in_mv_and_meet_the_audit(quoted, popula
     row = quoted.loc["population_ridge_mv"]
     assert row["r_low"] < 0.515 < row["r_high"]
     assert row["rmse_mv"] > 4 * quoted.loc["best", "rmse_mv"]
+
+
+def test_the_front_page_the_chapters_and_the_scorecard_take_their_numbers_from_one_place():
+    """README rows are compared above; whoever else quotes the recorded run calls `headline`."""
+    book = ROOT / "book"
+    for name in ("03_least_squares", "05_every_lead", "try_it"):
+        assert "headline(" in (book / f"{name}.ipynb").read_text(), name
+    assert "headline(" in (ROOT / "ecgnb" / "book" / "claims.py").read_text()
+    quoted = re.findall(r"\{glue:text\}`(\w+)\.ipynb::(\w+):", (book / "index.md").read_text())
+    assert len(quoted) >= 10
+    for chapter, name in quoted:
+        stem = re.sub(r"_(low|high)$", "", name)
+        assert rf"\"{stem}\"" in (book / f"{chapter}.ipynb").read_text(), (chapter, name)
+    bare = re.sub(r"\{glue:text\}`[^`]*`", "", (book / "index.md").read_text())
+    assert set(re.findall(r"\b0\.\d{2,}", bare)) == {"0.77"}  # the paper's
