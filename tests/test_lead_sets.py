@@ -1,6 +1,8 @@
 """Sets of leads: how many differ, what a fit from them knows, what a lead is worth."""
 
+import json
 from itertools import permutations, product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -31,6 +33,8 @@ from ecgnb.reconstruction.set_scores import (
 )
 from ecgnb.simulation.cohort import write_cohort
 from ecgnb.studies.lead_sets import USUAL_SETS, run_lead_sets
+
+RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
 @pytest.fixture(scope="module")
@@ -260,3 +264,14 @@ def test_a_run_writes_every_set_and_goes_on_where_it_stopped(tmp_path):
     again = run_lead_sets(data, tmp_path / "out", parts=("personal",), progress=False)
     assert task.stat().st_mtime_ns == before
     pd.testing.assert_frame_equal(again.tables["personal"], personal)
+
+
+@pytest.mark.parametrize(("part", "n_heart"), [("personal", 33), ("people", 250), ("days", 11)])
+def test_every_set_is_recorded(part, n_heart):
+    means = pd.read_csv(RESULTS / f"lead_sets_{part}_means.csv")
+    for _, own in means.groupby("plan", dropna=False):
+        assert set(own["set"]) == {one.name for one in lead_sets()}
+    assert means["n_heart"].max() == n_heart
+    manifest = json.loads((RESULTS / f"lead_sets_{part}_manifest.json").read_text())
+    assert not manifest["failed"]
+    assert manifest["cpu_s"] < 2 * 15 * 60
