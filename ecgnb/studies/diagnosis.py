@@ -7,6 +7,7 @@ controls, their own old beat pasted at today's R peaks, which knows nothing of t
 rhythm. A second classifier is fitted on the visible lead alone: what needs no reconstruction.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +23,7 @@ from ecgnb.reconstruction.expiry import auroc
 from ecgnb.reconstruction.prior import DAY_RATE_HZ
 from ecgnb.records.record import RecordError
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
-from ecgnb.studies.day_methods import inside_trial, predict_trial
+from ecgnb.studies.day_methods import MethodError, inside_trial, predict_trial
 from ecgnb.studies.day_trials import Others, learn_hearts, sources_by_heart, without_hearts
 from ecgnb.studies.plan import Source, Task, key_of
 from ecgnb.studies.runner import Outcome, finished, store_of
@@ -122,7 +123,10 @@ _LABELS = ("heart", "condition", "fold", "arm", "input_lead")
 
 
 def _show_fold(hearts: Mapping[str, Source], fold: int, others: Others) -> dict[str, pd.DataFrame]:
-    """Return what each arm shows of the hearts of a fold; nothing is fitted on any of them."""
+    """Return what each arm shows of the hearts of a fold; nothing is fitted on any of them.
+
+    A heart that cannot be read is left out, and an arm whose method refuses a calibration.
+    """
     learned, rows = without_hearts(others, hearts), []
     for heart, source in hearts.items():
         try:
@@ -133,8 +137,9 @@ def _show_fold(hearts: Mapping[str, Source], fold: int, others: Others) -> dict[
         peaks = find_peaks(trial.test, DAY_RATE_HZ)
         arms = {("original", _ALL_LEADS): trial.test}
         for method in _METHODS:
-            guesses = predict_trial(trial, method, DIAGNOSIS_INPUTS, learned)
-            arms |= {(method, n): g for n, g in zip(DIAGNOSIS_INPUTS, guesses, strict=True)}
+            with contextlib.suppress(MethodError):  # without a whole beat there is no model
+                guesses = predict_trial(trial, method, DIAGNOSIS_INPUTS, learned)
+                arms |= {(method, n): g for n, g in zip(DIAGNOSIS_INPUTS, guesses, strict=True)}
         arms |= {("visible", n): trial.test for n in DIAGNOSIS_INPUTS}
         for (arm, name), signals in arms.items():
             beats = align_beats(signals, peaks, before=_BEFORE, after=_AFTER)
@@ -242,6 +247,8 @@ def _fit_logistic(inputs: np.ndarray, is_so: np.ndarray, *, penalty: float) -> n
 
 def summarise_diagnosis(table: pd.DataFrame, *, n_bootstrap: int = 1000) -> pd.DataFrame:
     """Return the AUROC of every arm and how far it is from that of the originals.
+
+    Hearts count of whom every arm shows something.
 
     Parameters
     ----------

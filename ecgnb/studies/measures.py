@@ -23,7 +23,13 @@ from ecgnb.records.labels import labels_of
 from ecgnb.records.wfdb_files import read_header
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
 from ecgnb.signals.measures import BEAT_MEASURES, LEAD_MEASURES, delineate, measure_beats
-from ecgnb.studies.day_methods import HeartTrial, clean_part, inside_trial, predict_trial
+from ecgnb.studies.day_methods import (
+    HeartTrial,
+    MethodError,
+    clean_part,
+    inside_trial,
+    predict_trial,
+)
 from ecgnb.studies.day_trials import Others, learn_hearts, sources_by_heart, without_hearts
 from ecgnb.studies.plan import Source, Task, key_of, sources_of
 from ecgnb.studies.runner import Outcome, write_study
@@ -66,23 +72,30 @@ def _measure(beats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _score_trial(trial: HeartTrial, learned: Mapping[str, object]) -> pd.DataFrame:
-    """Return a row per input, method, measure, kind and rhythm: means, variances, covariance."""
+    """Return a row per input, method, measure, kind and rhythm: means, variances, covariance.
+
+    No row of a method that refuses the calibration, and none at all without two beats to test on.
+    """
     peaks = find_peaks(trial.test, DAY_RATE_HZ)
     beats = align_beats(trial.test, peaks, before=_BEFORE, after=_AFTER)
     if len(beats) < 2:
-        raise ValueError(f"{trial.name}: fewer than two whole beats in the test part")
+        return pd.DataFrame()
     ectopic, rows = _find_ectopic(beats), []
     truth = _measure_both(beats, ectopic)
     for method in MEASURE_METHODS:
-        for name, guess in zip(
-            MEASURE_INPUTS, predict_trial(trial, method, MEASURE_INPUTS, learned), strict=True
-        ):
+        try:
+            guesses = predict_trial(trial, method, MEASURE_INPUTS, learned)
+        except MethodError:  # without a whole beat in the calibration there is no model
+            continue
+        for name, guess in zip(MEASURE_INPUTS, guesses, strict=True):
             made = align_beats(guess, peaks, before=_BEFORE, after=_AFTER)
             hidden = [n for n, lead in enumerate(LEADS) if lead != name]
             for row in _compare(truth, _measure_both(made, ectopic), hidden, ectopic):
                 if row["kind"] == "record" or trial.plan != "inside":  # four beats say no more
                     rows.append({"input_lead": name, "method": method} | row)
     labels = {"plan": trial.plan, "heart": trial.heart, "record": trial.name}
+    if not rows:
+        return pd.DataFrame()
     table = pd.DataFrame(rows).assign(**labels)
     return table[[*labels, *[column for column in table if column not in labels]]]
 
