@@ -55,6 +55,19 @@ def test_who_knows_all_shows_every_st_change_and_gives_no_false_alarm():
     assert abs(of_v3["told_uv"]) < 60
 
 
+def test_the_old_beat_tells_no_st_change_where_the_qrs_complex_has_grown_broader():
+    then, today = heart(1), heart(2)
+    broad = changes.Fitted("old beat", (1,), lambda signals: then_at(today))
+    beat = changes.beat_at(then, changes.find_peaks(then, 250.0))
+
+    def then_at(test):
+        peaks = changes.find_peaks(test, 250.0)
+        return changes.paste_beats(beat, peaks, test.shape[1], before=changes.BEFORE_R)
+
+    rows = table(changes._st_cases([broad], "a", then, raise_st(today, 300.0)))
+    assert rows["told_uv"].abs().max() < 1
+
+
 def test_three_leads_tell_what_a_dipole_does_in_all_others():
     then, today = heart(1), heart(5, alternans_uv=0.0)
     visible = [lead_index(name) for name in ("I", "II", "V2")]

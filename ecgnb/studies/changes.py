@@ -151,7 +151,7 @@ def _st_cases(
     old, new = beat_at(calibration, find_peaks(calibration, DAY_RATE_HZ)), beat_at(test, peaks)
     if old is None or new is None:
         return []
-    then, now = _st_level(old, old), _st_level(new, new)
+    then, now = _st_level(old, new), _st_level(new, new)
     rows = []
     for one in fitted:
         guess = beat_at(one.told(test), peaks)
