@@ -161,7 +161,7 @@ def _tail(freedom: float) -> float:
 _N_PERMUTATION = 9999
 
 
-def permutation_p(
+def _permutation_p(
     first: np.ndarray, second: np.ndarray, *, n_permutation: int = _N_PERMUTATION, seed: int = 0
 ) -> np.ndarray:
     """Return two-sided probabilities `(column,)` of a difference of means this large.
@@ -250,7 +250,7 @@ def compare_means(
         "difference": float(first.mean() - second.mean()),
         "low": float(low),
         "high": float(high),
-        "p": float(permutation_p(first[:, None], second[:, None])[0]),
+        "p": float(_permutation_p(first[:, None], second[:, None])[0]),
         "n_symptoms": first.size,
         "n_healthy": second.size,
     }

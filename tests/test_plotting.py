@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ecgnb.book.chapter import ROOT
-from ecgnb.figures import ecg, recordings, style
+from ecgnb.figures import ecg, maps, recordings, style
 from ecgnb.leads import LEADS
 from ecgnb.records.labels import CONDITIONS
 
@@ -184,3 +184,33 @@ def test_the_name_of_a_condition_has_its_own_colour_in_every_figure():
     axes = recordings.plot_by_condition(Figure().subplots(), {"one": table}, "rr_ms")
     colours = {label.get_text(): label.get_color() for label in axes.get_yticklabels()}
     assert colours == {condition: style.PALETTE[condition] for condition in conditions}
+
+
+def test_a_map_is_drawn_with_each_sample_in_the_middle_of_its_cell():
+    figure, axes = plt.subplots()
+    maps.plot_map(axes, np.eye(12, 40), 100.0, before=10)
+    left, right, *_ = axes.images[0].get_extent()
+    width = (right - left) / 40
+    assert left + 10.5 * width == pytest.approx(0)
+    assert width == pytest.approx(0.01)
+    plt.close(figure)
+
+
+def test_the_power_of_each_measure_is_a_line_over_the_size_of_what_was_planted():
+    rows = [
+        (people, measure, "lead", "hypertrophy", size, share, share - 0.1, share)
+        for people in ("simulated", "recorded")
+        for measure in ("withheld", "latent_norm")
+        for size, share in ((0.4, 0.9), (0.1, 0.2))
+    ]
+    columns = ["people", "measure", "axis", "condition", "size", "beyond", "low", "high"]
+    figure, axes = plt.subplots()
+    maps.plot_power(axes, pd.DataFrame(rows, columns=columns), axis="lead")
+    drawn = [
+        line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_marker() == "o"
+    ]
+    assert len(drawn) == 2
+    for line in drawn:
+        np.testing.assert_allclose(line.get_xdata(), [10, 40])
+        np.testing.assert_allclose(line.get_ydata(), [0.2, 0.9])
+    plt.close(figure)

@@ -86,8 +86,8 @@ def test_the_elbo_is_a_lower_bound_of_the_likelihood_and_tight_for_a_linear_deco
     torch.manual_seed(0)
     model = vae.Vae(vae.VaeOptions(n_latent=2, noise=0.5)).double().eval()
     with torch.no_grad():
-        model.decode_bent.weight.zero_()
-        model.decode_bent.bias.zero_()
+        model.decode_nonlinear.weight.zero_()
+        model.decode_nonlinear.bias.zero_()
     batch = torch.from_numpy(windows[:1]).double()
     columns, noise = model.decode_linear.weight, model.options.noise
     marginal = torch.distributions.LowRankMultivariateNormal(

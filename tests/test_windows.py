@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
-from ecgnb.explanation import groups, windows
-from ecgnb.explanation.vae import VaeOptions
+from ecgnb.explanation import group_scores, groups, windows
+from ecgnb.explanation.vae import PcaModel, VaeOptions, fit_pca
 from ecgnb.leads import limb_lead_error
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 
@@ -19,7 +22,7 @@ def people():
 
 
 def vary(beats, strength):
-    return windows.vary_windows(beats, strength=strength, generator=np.random.default_rng(0))
+    return windows.augment_windows(beats, strength=strength, generator=np.random.default_rng(0))
 
 
 def test_beats_varied_with_no_strength_stay_as_they_are(people):
@@ -43,14 +46,75 @@ def test_one_factor_keeps_the_relative_sizes_of_the_leads(people):
     assert np.ptp(factor) == 0
 
 
-def test_a_group_is_fitted_to_its_training_patients_alone(people):
-    def part(*names):
-        chosen = np.isin(people.patients, names)
-        return windows.BeatWindows(people.windows[chosen], people.patients[chosen])
+def part(people, *names):
+    chosen = np.isin(people.patients, names)
+    return windows.BeatWindows(people.windows[chosen], people.patients[chosen])
 
-    options = VaeOptions(n_latent=4, n_hidden=16, n_step=4)
-    fitted = groups.fit_group(part("a", "b"), part("c"), options=options)
-    assert fitted.strength in groups.STRENGTHS
-    np.testing.assert_array_equal(fitted.factor, windows.lead_factor(part("a", "b").windows))
-    guesses = fitted.guesses(part("d").scaled(fitted.factor))
-    assert set(guesses) == {"VAE", "PCA", "PCA, varied beats", "mean beat"}
+
+SMALL = VaeOptions(n_latent=4, n_hidden=16, n_step=4)
+
+
+def test_the_baselines_see_the_people_that_the_network_learns_from_and_chooses_by(
+    people, monkeypatch
+):
+    fits = []
+    real = groups.fit_vae
+
+    def watched(train, validation, **how):
+        fits.append((train, validation))
+        return real(train, validation, **how)
+
+    monkeypatch.setattr(groups, "fit_vae", watched)
+    fitted = groups.fit_group(part(people, "a", "b"), part(people, "c"), options=SMALL)
+    ((learned, check),) = fits
+    np.testing.assert_array_equal(check, part(people, "c").scaled(fitted.factor))
+    assert not any((beat == learned).all(axis=(1, 2)).any() for beat in check)
+    seen = part(people, "a", "b", "c").scaled(fitted.factor)
+    for linear, shown in ((fitted.linear, seen), (fitted.linear_train, learned)):
+        np.testing.assert_array_equal(linear.axes, fit_pca(shown, SMALL.n_latent).axes)
+    augmented = groups._with_augmented(
+        part(people, "a", "b", "c"), fitted.factor, fitted.strength, 0
+    )
+    np.testing.assert_array_equal(augmented[: len(seen)], seen)
+    expected = fit_pca(augmented, SMALL.n_latent)
+    np.testing.assert_array_equal(fitted.linear_augmented.axes, expected.axes)
+
+
+def test_a_baseline_that_saw_the_person_rebuilds_them_better_than_one_that_did_not(people):
+    fitted = groups.fit_group(part(people, "a", "b"), part(people, "c"), options=SMALL)
+    known = part(people, "c").scaled(fitted.factor)
+    errors = {
+        name: np.square(guess - known).mean() for name, guess in fitted.guesses(known).items()
+    }
+    assert errors["PCA"] < errors["PCA, training people"]
+
+
+def test_a_group_gives_its_reconstructions_by_all_five_methods(people):
+    fitted = groups.fit_group(part(people, "a", "b"), part(people, "c"), options=SMALL)
+    guesses = fitted.guesses(part(people, "d").scaled(fitted.factor))
+    assert set(guesses) == {
+        "VAE",
+        "PCA",
+        "PCA, augmented beats",
+        "PCA, training people",
+        "mean beat",
+    }
+
+
+def test_a_lead_that_the_others_need_is_missed_when_it_is_withheld(people):
+    """Where the other leads are rebuilt from V2 alone, only V2 costs them anything."""
+
+    fitted = groups.fit_group(part(people, "a", "b"), part(people, "c"), options=SMALL)
+    loud = people.windows[:, 7:8].repeat(12, axis=1)
+    alike = windows.BeatWindows(loud.astype(np.float32), people.patients)
+    mean = alike.windows.mean(axis=0)
+
+    class Copy(torch.nn.Module):
+        def forward(self, shown):
+            return shown[:, 7:8].expand(-1, 12, -1)
+
+    linear = PcaModel(mean.ravel(), fitted.linear.axes)
+    copied = replace(fitted, model=Copy(), factor=np.ones((12, 1), np.float32), linear=linear)
+    lost = group_scores.withheld_leads(copied, alike).groupby("lead")["r2_lost"].mean()
+    assert lost["V2"] == pytest.approx(1, abs=0.05)
+    assert lost.drop("V2").abs().max() < 1e-6

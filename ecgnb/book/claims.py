@@ -11,7 +11,7 @@ import pandas as pd
 from ecgnb.book.chapter import CHAPTERS, Chapter
 from ecgnb.book.scorecard import Finding, Tests, count_tests, side, verdict
 from ecgnb.explanation import comparisons
-from ecgnb.explanation.comparisons import compare_with_healthy
+from ecgnb.explanation.group_scores import whole_groups
 from ecgnb.files import MissingArtifactError
 from ecgnb.paper import PAPER
 from ecgnb.reconstruction.scores import (
@@ -208,13 +208,13 @@ def _heads(evidence: Evidence) -> Finding:
 
 def _left_of_maps(chapter: Chapter) -> pd.DataFrame:
     """Return what the recorded run leaves of each claim about maps, by the claim's name."""
-    table, audit = chapter.recorded("conditions_shares"), chapter.recorded("conditions_audit")
-    shares = comparisons.recorded_shares(table)
+    audit, withheld = chapter.recorded("conditions_audit"), chapter.recorded("conditions_withheld")
+    shares = comparisons.recorded_shares(chapter.recorded("conditions_shares"))
     left = comparisons.survive(
         shares,
         audit[audit["trained_on"] == HEALTHY],
-        compare_with_healthy(shares, n_bootstrap=200),
-        comparisons.compare_matched(table),
+        comparisons.judge_refits(chapter.recorded("power")),
+        whole_groups(withheld),
         n_bootstrap=200,
     )
     counts = shares.groupby("condition")["patient"].nunique()
@@ -329,8 +329,8 @@ CLAIMS = (
     Claim(
         "v2-v4-most",
         "The leads near the heart, V2, V3 and V4, matter most.",
-        "Rank of these leads for all targets, methods and scalings, as they are and at equal "
-        "amplitude.",
+        "Rank of these leads in maps that can rank leads and by what is lost without them, for "
+        "all targets and scalings, as they are and at equal amplitude.",
         "10_audit",
         "Is it only amplitude?",
         partial(_map_claim, "v2-v4-most"),
@@ -340,7 +340,8 @@ CLAIMS = (
     Claim(
         "avl-least",
         "aVL holds only a small portion of useful data.",
-        "Rank of aVL for all targets, methods and scalings, as it is and at equal amplitude.",
+        "Rank of aVL in maps that can rank leads and by what is lost without it, for all targets "
+        "and scalings, as it is and at equal amplitude.",
         "10_audit",
         "Is it only amplitude?",
         partial(_map_claim, "avl-least"),
@@ -362,14 +363,14 @@ CLAIMS = (
     Claim(
         "leads-differ-by-condition",
         "Yet the results by lead differ between conditions.",
-        "Permutation tests over patients, corrected; under every target and method, and at equal "
-        "numbers.",
+        "Networks refitted to drawn people: how far conditions lie from healthy people, and how "
+        "far healthy people who share nobody lie from each other.",
         "09_conditions_compared",
         "Which differences are more than chance?",
         partial(_map_claim, "leads-differ-by-condition"),
         OwnRun(
             "09_conditions_compared",
-            "{n_survived:.0f} of {n_tested:.0f} lead differences agree in all pairs",
+            "rank correlation of leads {alike_lead:.2f}",
         ),
         judged="Differences beyond chance; where a difference of ordinary size would not be "
         "found, the data cannot tell.",

@@ -241,6 +241,26 @@ def conditions(
     exit_if_failed(done.failed)
 
 
+@run_app.command()
+def power(
+    data: Annotated[Path, typer.Option(help="folder that holds ptbdb")],
+    out: Out,
+    jobs: Jobs = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Refit networks to drawn people, simulated and real: which differences are found. It resumes.
+
+    Example: ecgnb run power --data mirror --out power.csv.gz
+    """
+    from ecgnb.explanation.comparisons import judge_refits
+    from ecgnb.studies.power import run_power
+
+    done = run_power(data, out, jobs=jobs)
+    shown = ["people", "measure", "axis", "condition", "severity", "size", "distance", "limit"]
+    table = judge_refits(done.table)[[*shown, "p", "beyond", "n_refit", "n_healthy"]]
+    report_run(out, {"refits": table}, done.failed, as_json=as_json, digits=3)
+
+
 @run_app.command("lead-sets")
 def every_lead_set(
     data: Mirror,

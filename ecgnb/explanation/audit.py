@@ -1,18 +1,28 @@
 """Checks that a map must pass before it is believed (after Adebayo et al. 2018 and others)."""
 
 import copy
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy import stats
 from torch import nn
 
 from ecgnb.explanation.attribution import Target, attribute, declare_targets
 from ecgnb.explanation.groups import GroupVae
 from ecgnb.explanation.pointing import AUDITED, point_at_bump, point_at_wave
-from ecgnb.explanation.shares import LAYERS, PAIR, lead_shares, waves_of
-from ecgnb.explanation.vae import Vae, latents_in_use, rebuild_windows
+from ecgnb.explanation.shares import (
+    LAYERS,
+    NAMED_LEAD,
+    PAIR,
+    PATH,
+    TARGETS,
+    lead_shares,
+    ranking_leads,
+    waves_of,
+)
+from ecgnb.explanation.vae import Vae, latents_in_use
 from ecgnb.explanation.windows import BeatWindows
 from ecgnb.intervals import rank_alike, rank_correlation
 from ecgnb.leads import LEADS
@@ -97,24 +107,24 @@ def _lead_ranks(maps: np.ndarray) -> dict[str, float]:
 def _exchange_curve(
     model: Vae,
     windows: np.ndarray,
+    target: Target,
     importance: np.ndarray,
     *,
     baseline: np.ndarray | None = None,
     n_step: int = 8,
     insert: bool = False,
 ) -> np.ndarray:
-    """Return how far the reconstruction moves `(step,)` as cells become those of another beat.
+    """Return how far the target is from that of the beat `(step,)` as cells are exchanged.
 
-    Mean squared distance from the reconstruction of the whole beat. Deletion starts at the beat
-    and takes the most important cells away, up to half of them; insertion starts at the mean
-    beat and puts them back, so a good order keeps its curve low.
+    The mean over beats of the absolute difference from the target of the whole beat, as a share
+    of that difference for the beat that has no cell of its own left. Deletion starts at the beat
+    and takes the most important cells away, up to half of them, so a good order rises fast;
+    insertion starts at the mean beat and puts them back, so a good order falls fast.
 
     Parameters
     ----------
-    model
-        A fitted VAE.
-    windows
-        `(window, lead, time)`, scaled.
+    model, windows, target
+        A fitted VAE, windows `(window, lead, time)`, scaled, and what is explained.
     importance
         Of each cell, of the shape of the windows or `(lead, time)`.
     baseline
@@ -129,15 +139,22 @@ def _exchange_curve(
     mean = np.broadcast_to(gone.reshape(-1), flat.shape)
     order = np.broadcast_to(importance, windows.shape).reshape(flat.shape).argsort(axis=1)[:, ::-1]
     start, other = (mean, flat) if insert else (flat, mean)
-    whole = rebuild_windows(model, windows)
-    distances = []
+    whole = _target_of(model, windows, target)
+    empty = np.abs(_target_of(model, mean.reshape(windows.shape), target) - whole).mean()
+    differences = []
     for step in range(1, n_step + 1):
         chosen = order[:, : int(flat.shape[1] * 0.5 * step / n_step)]
         changed = start.copy()
         np.put_along_axis(changed, chosen, np.take_along_axis(other, chosen, axis=1), axis=1)
-        moved = rebuild_windows(model, changed.reshape(windows.shape))
-        distances.append(float(np.square(moved - whole).mean()))
-    return np.array(distances)
+        found = _target_of(model, changed.reshape(windows.shape), target)
+        differences.append(np.abs(found - whole).mean() / empty)
+    return np.array(differences)
+
+
+def _target_of(model: Vae, windows: np.ndarray, target: Target) -> np.ndarray:
+    """Return a target of windows `(window,)`."""
+    with torch.no_grad():
+        return target(model, torch.from_numpy(np.ascontiguousarray(windows))).numpy()
 
 
 def exchange_curves(
@@ -158,7 +175,7 @@ def exchange_curves(
         maps = attribute(model, windows, target, attribution=name, baseline=baseline)
         orders[name] = np.abs(maps)
     curves = {
-        name: _exchange_curve(model, windows, order, baseline=baseline, insert=insert)
+        name: _exchange_curve(model, windows, target, order, baseline=baseline, insert=insert)
         for name, order in orders.items()
     }
     return pd.DataFrame(curves, index=np.arange(1, 9) / 16)
@@ -190,18 +207,20 @@ def _audit_map(
     numbers["lead amplitude"] = _amplitude_agreement(maps, windows)
     for name, found in (("plain", maps), ("equal amplitude", equal_maps)):
         numbers |= {f"rank of {lead}, {name}": rank for lead, rank in _lead_ranks(found).items()}
-    numbers |= _exchange_ratios(model, windows, maps, baseline=baseline)
+    numbers |= _exchange_ratios(model, windows, target, maps, baseline=baseline)
     return pd.DataFrame(numbers.items(), columns=["test", "number"])
 
 
 def _exchange_ratios(
-    model: Vae, windows: np.ndarray, maps: np.ndarray, *, baseline: np.ndarray
+    model: Vae, windows: np.ndarray, target: Target, maps: np.ndarray, *, baseline: np.ndarray
 ) -> dict[str, float]:
     """Return how much better than amplitude and chance the map orders deletion and insertion."""
     ratios = {}
     for insert in (False, True):
         areas = {
-            name: _exchange_curve(model, windows, order, baseline=baseline, insert=insert).sum()
+            name: _exchange_curve(
+                model, windows, target, order, baseline=baseline, insert=insert
+            ).sum()
             for name, order in _exchange_orders(maps, windows).items()
         }
         for other in ("random", "amplitude"):
@@ -247,7 +266,7 @@ def _audit_vae(
         for name, target in targets.items()
         for attribution in AUDITED
     ]
-    bump = point_at_bump(model, windows, targets, n_case=n_case, seed=seed)
+    bump = point_at_bump(model, windows, targets, baseline=start, n_case=n_case, seed=seed)
     wave = point_at_wave(model, windows, masks, baseline=start, n_case=n_case, seed=seed)
     tables += [bump.assign(test="points at a bump"), wave.assign(test="points at a wave")]
     table = pd.concat(tables, ignore_index=True)
@@ -282,26 +301,89 @@ def audit_maps(
     return _audit_vae(group.model, windows[chosen], targets, masks, **how)
 
 
-# What a number must be for a map to pass: (≥ or ≤, limit).
-RULES: dict[str, tuple[str, float]] = {
-    "randomised down to first": ("≤", 0.5),
-    "permuted leads, follows_lead": ("≥", 0.7),
-    "permuted leads, stays_in_row": ("≤", 0.7),
-    "lead amplitude": ("≤", 0.7),
-    "deletion against random": ("≥", 1.0),
-    "deletion against amplitude": ("≥", 1.0),
-    "insertion against random": ("≥", 1.0),
-    "insertion against amplitude": ("≥", 1.0),
-    "points at a bump": ("≥", 0.9),
-    "points at a wave": ("≥", 0.9),
-    "agrees with reconstruction": ("≥", 0.5),
-}
+RULES_FIXED = "2026-11-26"
+
+_OF_ALL_LEADS = tuple(name for name in TARGETS if name != NAMED_LEAD)
+
+_PATH = (PATH,)
+
+
+@dataclass(frozen=True)
+class AuditRule:
+    """What a number must be for a map to pass a test, and of which maps that can be asked.
+
+    `side` and `limit` say when it passes (≥ or ≤), `targets` and `attributions` whom the test
+    judges, `why` what the test asks and why nobody else is asked.
+    """
+
+    side: str
+    limit: float
+    targets: tuple[str, ...]
+    attributions: tuple[str, ...]
+    why: str
+
+    def passes(self, numbers: pd.Series) -> pd.Series:
+        """Return which numbers pass."""
+        return numbers >= self.limit if self.side == "≥" else numbers <= self.limit
+
+
+_NO_RANK = "Grad-CAM of the first layer cannot rank leads"
+_ONE_LEAD = "the error of V2 names a lead itself"
+_EXCHANGE = "the target must move further than by the other order; every map is asked"
+
+# The rules of the audit, fixed on `RULES_FIXED`; audits before that date had others.
+RULES: dict[str, AuditRule] = {
+    "randomised down to first": AuditRule(
+        "≤", 0.5, TARGETS, AUDITED, "a map of what was learned must not outlive it; all are asked"
+    ),
+    "permuted leads, follows_lead": AuditRule(
+        "≥", 0.7, _OF_ALL_LEADS, _PATH, f"a map of the signal follows it; {_NO_RANK}; {_ONE_LEAD}"
+    ),
+    "permuted leads, stays_in_row": AuditRule(
+        "≤", 0.7, _OF_ALL_LEADS, _PATH, f"a map of the signal leaves its row; {_NO_RANK}; "
+        f"{_ONE_LEAD}",
+    ),
+    "lead amplitude": AuditRule(
+        "≤", 0.7, _OF_ALL_LEADS, _PATH, f"a map must tell more than size; {_NO_RANK}; {_ONE_LEAD}"
+    ),
+    **{
+        f"{way} against {other}": AuditRule("≥", 1.0, TARGETS, AUDITED, _EXCHANGE)
+        for way in ("deletion", "insertion")
+        for other in ("random", "amplitude")
+    },
+    "points at a bump": AuditRule(
+        "≥", 0.9, ("negative_elbo", "error_of_lead"), AUDITED,
+        "the bump raises the error where it is; latents need not hold it, and the errors of V2 "
+        "and of the T wave lie elsewhere",
+    ),
+    "points at a wave": AuditRule(
+        "≥", 0.9, ("error_of_wave",), AUDITED, "the target is the error in one wave of one lead"
+    ),
+    "agrees with reconstruction": AuditRule(
+        "≥", 0.5, ("latent_norm", "negative_elbo"), _PATH,
+        f"a lead that holds much of the others should matter to the whole beat; {_NO_RANK}; one "
+        "latent, one lead and one wave are not the whole beat",
+    ),
+}  # fmt: skip
+
+
+def rule_table() -> pd.DataFrame:
+    """Return the rules of the audit as a table: test, rule, targets, attributions and why."""
+    rows = [
+        (test, f"{rule.side}\u00a0{rule.limit:g}", ", ".join(rule.targets),
+         ", ".join(rule.attributions), rule.why)
+        for test, rule in RULES.items()
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["test", "rule", "targets", "maps", "why"])
 
 
 def ranking_agreement(summary: pd.DataFrame, usefulness: pd.Series) -> pd.DataFrame:
-    """Return rows of the audit: rank correlation of lead shares with an independent ranking."""
+    """Return rows of the audit: rank correlation of lead shares with an independent ranking.
+
+    Of the maps that can rank leads.
+    """
     rows = []
-    leads = summary[summary["axis"] == "lead"]
+    leads = ranking_leads(summary[summary["axis"] == "lead"])
     for key, group in leads.groupby(PAIR, sort=False):
         shares = group.set_index("name")["share"].reindex(LEADS)
         rows.append(("agrees with reconstruction", *key, rank_alike(shares, usefulness)))
@@ -309,28 +391,72 @@ def ranking_agreement(summary: pd.DataFrame, usefulness: pd.Series) -> pd.DataFr
 
 
 def judge_audit(audit: pd.DataFrame) -> pd.DataFrame:
-    """Return the verdict of each audit test and attribution over the declared targets.
+    """Return the verdict of each audit test and attribution over the targets that it judges.
 
     Columns: the rule, `lowest` and `highest` number over targets (each the mean over fits),
-    `best` (the target that does best), `passed` of `targets`, and the `verdict`.
+    `best` (the target that does best), `passed` of `targets`, and the `verdict`. Maps that the
+    rule does not judge are left out.
     """
-    tests: dict[str, Callable] = {"≥": np.greater_equal, "≤": np.less_equal}
     rows = []
-    for test, (side, limit) in RULES.items():
-        found = audit[audit["test"] == test]
+    for test, rule in RULES.items():
+        asked = audit["target"].isin(rule.targets) & audit["attribution"].isin(rule.attributions)
+        found = audit[(audit["test"] == test) & asked]
         for attribution, group in found.groupby("attribution", sort=False):
             numbers = group.groupby("target", sort=False)["number"].mean()
-            passed = int(tests[side](numbers, limit).sum())
-            best = numbers.idxmax() if side == "≥" else numbers.idxmin()
+            passed = int(rule.passes(numbers).sum())
+            best = numbers.idxmax() if rule.side == "≥" else numbers.idxmin()
             verdict = {0: "fails", len(numbers): "passes"}.get(passed, "depends on the target")
-            row = (test, attribution, f"{side}\u00a0{limit:g}", numbers.min(), numbers.max(), best)
+            told = f"{rule.side}\u00a0{rule.limit:g}"
+            row = (test, attribution, told, numbers.min(), numbers.max(), best)
             rows.append((*row, passed, len(numbers), verdict))
     columns = ["test", "attribution", "rule", "lowest", "highest", "best", "passed", "targets"]
     return pd.DataFrame(rows, columns=[*columns, "verdict"])
 
 
+USES = {
+    "which leads matter": (
+        "lead amplitude",
+        "permuted leads, follows_lead",
+        "permuted leads, stays_in_row",
+        "agrees with reconstruction",
+    ),
+    "which moments the target rests on": (
+        "deletion against random",
+        "deletion against amplitude",
+        "insertion against random",
+        "insertion against amplitude",
+    ),
+    "what the network has learned": ("randomised down to first",),
+    "where something abnormal lies": ("points at a bump", "points at a wave"),
+}
+
+
+def believe(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Return for each use of a map and each kind of map whether it can be believed: yes or no.
+
+    Yes only if every test of the use was put to that map and passed for all targets that the rule
+    judges. Columns: `use`, `map`, `answer`, `passed`, `of` (tests of the use), `failed` (which).
+
+    Parameters
+    ----------
+    verdicts
+        From `judge_audit`.
+    """
+    passes = verdicts.set_index(["test", "attribution"])["verdict"] == "passes"
+    rows = []
+    for use, tests in USES.items():
+        for attribution in AUDITED:
+            found = {test: bool(passes.get((test, attribution), False)) for test in tests}
+            failed = ", ".join(test for test, good in found.items() if not good)
+            if not any((test, attribution) in passes.index for test in tests):
+                failed = "cannot be asked: this map cannot rank leads"
+            answer = "yes" if all(found.values()) else "no"
+            rows.append((use, attribution, answer, sum(found.values()), len(tests), failed))
+    return pd.DataFrame(rows, columns=["use", "map", "answer", "passed", "of", "failed"])
+
+
 def rank_tests(audit: pd.DataFrame, lead: str) -> pd.DataFrame:
-    """Return the mean rank of a lead (or `near`: V2-V4) for each form, target and attribution.
+    """Return the mean rank of a lead (or `near`: V2-V4) for each form and map that can rank.
 
     Parameters
     ----------
@@ -340,6 +466,7 @@ def rank_tests(audit: pd.DataFrame, lead: str) -> pd.DataFrame:
         `near` or `aVL`.
     """
     names = {f"rank of {lead}, {form}": form for form in ("plain", "equal amplitude")}
-    found = audit[audit["test"].isin(names)].assign(form=audit["test"].map(names))
+    found = ranking_leads(audit[audit["test"].isin(names)])
+    found = found.assign(form=found["test"].map(names))
     keys = [key for key in ("scaling", "form") if key in found] + PAIR
     return found.groupby(keys, sort=False)["number"].mean().rename("rank").reset_index()

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from ecgnb.explanation.groups import GroupVae
-from ecgnb.explanation.vae import PcaModel, fit_pca
+from ecgnb.explanation.attribution import declare_targets, grad_cam
+from ecgnb.explanation.groups import GroupVae, relevance_maps
+from ecgnb.explanation.shares import N_LEAST, PATH, lead_shares, waves_of
+from ecgnb.explanation.vae import PcaModel, fit_pca, rebuild_windows
 from ecgnb.explanation.windows import BeatWindows
 from ecgnb.intervals import bootstrap_mean, correlation
 from ecgnb.leads import LEADS
@@ -18,7 +20,8 @@ def summarise_scores(
     """Return mean squared error and r of each condition and method with intervals over patients.
 
     Columns: `mse`, `mse_low`, `mse_high`, `mse_highest` (worst patient), `r`, `r_low`, `r_high`,
-    `r_lowest`, `n_patient`; with `by_lead` a row for every lead.
+    `r_lowest`, `n_patient`; with `by_lead` a row for every lead. Of fewer than three
+    patients there is no interval.
     """
     keys = [*SCORE_KEYS, "lead"] if by_lead else SCORE_KEYS
     rows = []
@@ -27,19 +30,22 @@ def summarise_scores(
         for score, worst in (("mse", "highest"), ("r", "lowest")):
             found = bootstrap_mean(group[score], groups=group["patient"], n_bootstrap=n_bootstrap)
             patients = group.groupby("patient")[score].mean()
-            row |= {score: found.value, f"{score}_low": found.low, f"{score}_high": found.high}
+            few = found.n < N_LEAST
+            low, high = (np.nan, np.nan) if few else (found.low, found.high)
+            row |= {score: found.value, f"{score}_low": low, f"{score}_high": high}
             row[f"{score}_{worst}"] = patients.max() if worst == "highest" else patients.min()
             row["n_patient"] = found.n
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _compare_scores(
+def compare_scores(
     table: pd.DataFrame, first: str = "VAE", second: str = "PCA", *, n_bootstrap: int = 2000
 ) -> pd.DataFrame:
     """Return how the error of one method relates to that of another, over the same patients.
 
-    Columns: `ratio` of the mean errors with its interval over patients, `won` (share of patients
+    Columns: `ratio` of the mean errors with its interval over patients (of fewer than three there
+    is none), `won` (share of patients
     on which the first is better), `n_patient`.
     """
     rows = []
@@ -49,6 +55,8 @@ def _compare_scores(
         draws = np.random.default_rng(0).integers(len(pair), size=(n_bootstrap, len(pair)))
         means = pair[draws].mean(axis=1)
         low, high = np.quantile(means[:, 0] / means[:, 1], [0.025, 0.975])
+        if len(pair) < N_LEAST:
+            low = high = np.nan
         ratio = pair[:, 0].mean() / pair[:, 1].mean()
         won = (pair[:, 0] < pair[:, 1]).mean()
         rows.append((condition, ratio, low, high, won, len(pair)))
@@ -57,39 +65,98 @@ def _compare_scores(
 
 
 def whole_groups(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the recorded run whose VAEs had whole groups, each lead by its size."""
-    return table[(table["draw"] == "all") & (table["scaling"] == "lead")]
+    """Return the rows of the recorded run whose VAEs had each lead scaled by its own size."""
+    return table[table["scaling"] == "lead"]
+
+
+BASELINES = ("PCA, augmented beats", "PCA, training people")
 
 
 def real_ratios(scores: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
-    """Return for each condition of the recorded run the VAE's error over that of PCA.
+    """Return for each condition of the recorded run the VAE's error over that of two baselines.
 
-    Columns: `ratio`, `low`, `high`, `won`, `n_patient` of `compare_scores`, `against PCA of
-    varied beats` (the ratio to the stricter baseline), `trained on` (most patients of a fit) and
-    `fewest latents in use`.
+    Columns: `ratio`, `low`, `high`, `won` of `compare_scores` against principal components of the
+    same people and beats as the fit has seen; `training_ratio`, `training_low`, `training_high`
+    against those of the training people alone, which have not seen the people that the network
+    was chosen by; `n_patient`, `seen` (most people of a fit) and `fewest latents in use`.
     """
-    scores, by_group = whole_groups(scores), whole_groups(fits).groupby("trained_on")
-    own = scores[scores["condition"] == scores["trained_on"]]
-    strict = _compare_scores(own, second="PCA, varied beats").set_index("condition")["ratio"]
-    return (
-        _compare_scores(own)
-        .set_index("condition")
-        .assign(
-            **{
-                "against PCA of varied beats": strict,
-                "trained on": by_group["n_train"].max(),
-                "fewest latents in use": by_group["in_use"].min(),
-            }
-        )
-    )
+    fits = whole_groups(fits).assign(seen=lambda t: t["n_train"] + t["n_validation"])
+    by_group = fits.groupby("trained_on")
+    own = whole_groups(scores)
+    own = own[own["condition"] == own["trained_on"]]
+    both = [compare_scores(own, second=name).set_index("condition") for name in BASELINES]
+    training = both[1][["ratio", "low", "high"]].add_prefix("training_")
+    counts = {"seen": by_group["seen"].max(), "fewest latents in use": by_group["in_use"].min()}
+    return both[0].join(training).assign(**counts)
 
 
 def fit_pooled(
-    train: BeatWindows, condition: str, groups: dict[str, BeatWindows], factor: np.ndarray, n: int
+    own: BeatWindows, condition: str, groups: dict[str, BeatWindows], factor: np.ndarray, n: int
 ) -> PcaModel:
-    """Return principal components of the training windows and those of all other conditions."""
+    """Return principal components of a group's own windows and those of all other conditions."""
     others = [group.scaled(factor)[::2] for name, group in groups.items() if name != condition]
-    return fit_pca(np.concatenate([train.scaled(factor), *others]), n)
+    return fit_pca(np.concatenate([own.scaled(factor), *others]), n)
+
+
+def withheld_leads(fitted: GroupVae, group: BeatWindows) -> pd.DataFrame:
+    """Return the R² that the other leads lose when one is withheld: rows of patient and lead.
+
+    A lead is withheld by showing the network the mean beat in its place. R² is that of the 11
+    other leads, against the mean beat of the people that were learned from, for all people
+    together: the mean of `r2_lost` over patients is what it falls by. Unlike a share of relevance
+    it can be small for a loud lead, if the others say the same, and below zero, if they are
+    better off without it.
+    """
+    truth, rows = group.scaled(fitted.factor), []
+    mean = fitted.linear.mean.reshape(truth.shape[1:])
+    whole = _errors_of(fitted, truth, truth, group.patients)
+    powers = np.square(truth - mean).sum(axis=2)
+    powers = pd.DataFrame(powers).groupby(group.patients).sum()
+    for lead, name in enumerate(LEADS):
+        hidden = truth.copy()
+        hidden[:, lead] = mean[lead]
+        lost = (_errors_of(fitted, hidden, truth, group.patients) - whole).drop(columns=lead)
+        power = powers.drop(columns=lead).to_numpy().sum() / len(powers)
+        rows += [(patient, name, value / power) for patient, value in lost.sum(axis=1).items()]
+    return pd.DataFrame(rows, columns=["patient", "lead", "r2_lost"])
+
+
+def lead_rankings(fitted: GroupVae, mixing: GroupVae, group: BeatWindows) -> pd.DataFrame:
+    """Return the rank of every lead `(lead, way)` by three ways that can rank, and by amplitude.
+
+    1 is the first of 12. The ways are integrated gradients of the size of the latents, Grad-CAM
+    of a layer that mixes leads, and the R² that the other leads lose when one is withheld.
+
+    Parameters
+    ----------
+    fitted
+        The VAE of the group.
+    mixing
+        Another one whose second layer sees neighbouring leads (`VaeOptions.lead_reach`).
+    group
+        Whose beats are explained.
+    """
+    windows = group.scaled(fitted.factor)
+    target = declare_targets(waves_of(group.windows), latent=0)["latent_norm"]
+    maps = {
+        PATH: relevance_maps(fitted, group.windows, target, attribution=PATH),
+        "Grad-CAM, layer that mixes leads": grad_cam(
+            mixing.model, group.scaled(mixing.factor), target, layer="second"
+        ),
+        "amplitude": windows,
+    }
+    ranks = {name: lead_shares(each).mean(axis=0) for name, each in maps.items()}
+    lost = withheld_leads(fitted, group).groupby("lead")["r2_lost"].mean()
+    ranks["R² lost when withheld"] = lost.reindex(LEADS).to_numpy()
+    return pd.DataFrame(ranks, index=LEADS).rank(ascending=False)
+
+
+def _errors_of(
+    fitted: GroupVae, shown: np.ndarray, truth: np.ndarray, patients: np.ndarray
+) -> pd.DataFrame:
+    """Return the squared error of each patient `(patient, lead)` when some windows are shown."""
+    errors = np.square(rebuild_windows(fitted.model, shown) - truth).sum(axis=2)
+    return pd.DataFrame(errors).groupby(patients).sum()
 
 
 def score_group(

@@ -1,7 +1,7 @@
-"""The VAE of a group of people: how its beats are scaled, varied, learned, kept and explained."""
+"""The VAE of a group: how its beats are scaled, augmented, learned, kept and explained."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +25,10 @@ from ecgnb.explanation.windows import (
     BEFORE,
     SAMPLING_RATE,
     BeatWindows,
+    augment_windows,
     common_factor,
+    join_windows,
     lead_factor,
-    vary_windows,
 )
 from ecgnb.leads import LEADS
 from ecgnb.records.labels import condition_slug
@@ -35,7 +36,7 @@ from ecgnb.training import History
 
 STRENGTHS = (0.0, 0.5, 1.0, 2.0)
 
-_N_SEEN = 1000  # beats that a fit sees, original ones and variations
+_N_SEEN = 1000  # beats that a fit sees, original and augmented ones
 
 _N_EXPLAINED = 8  # beats of a patient that are explained
 
@@ -43,13 +44,17 @@ _N_COARSE = 64  # times of a map that is kept
 
 _MAPPED = "latent_norm"
 
+_LINEAR = ("linear", "linear_augmented", "linear_train")
+
 
 @dataclass(frozen=True)
 class GroupVae:
     """A fitted VAE, its factor per lead `(lead, 1)` in mV, and what was chosen on the way.
 
-    `strength` says how much the beats were varied, `linear` holds the principal components of
-    the training windows as they are, `linear_varied` those of all windows that the VAE saw.
+    `strength` says how much the beats were augmented. Three linear baselines of as many
+    components stand beside it: `linear` of the beats of everybody that the fit has seen, to learn
+    from or to choose by, `linear_augmented` of these and augmented ones, `linear_train` of the
+    windows that the network learned from alone.
     """
 
     model: Vae
@@ -57,17 +62,21 @@ class GroupVae:
     history: History
     strength: float
     linear: PcaModel
-    linear_varied: PcaModel
+    linear_augmented: PcaModel
+    linear_train: PcaModel
 
     def guesses(self, windows: np.ndarray) -> dict[str, np.ndarray]:
         """Return reconstructions of scaled windows by the VAE and its baselines, scaled."""
+        return {"VAE": rebuild_windows(self.model, windows)} | self.linear_guesses(windows)
+
+    def linear_guesses(self, windows: np.ndarray) -> dict[str, np.ndarray]:
+        """Return reconstructions of scaled windows by the baselines, scaled."""
+        mean = self.linear.mean.reshape(windows.shape[1:])
         return {
-            "VAE": rebuild_windows(self.model, windows),
             "PCA": self.linear.reconstruct(windows),
-            "PCA, varied beats": self.linear_varied.reconstruct(windows),
-            "mean beat": np.broadcast_to(
-                self.linear.mean.reshape(windows.shape[1:]), windows.shape
-            ),
+            "PCA, augmented beats": self.linear_augmented.reconstruct(windows),
+            "PCA, training people": self.linear_train.reconstruct(windows),
+            "mean beat": np.broadcast_to(mean, windows.shape),
         }
 
 
@@ -79,10 +88,13 @@ def fit_group(
     equal_leads: bool = True,
     seed: int = 0,
 ) -> GroupVae:
-    """Return the VAE of the people in `train`; all choices are made on those in `validation`.
+    """Return the VAE of the people in `train`, all choices made on those in `validation`.
 
-    Beats are varied (`windows.vary_windows`) as strongly as serves principal components of new
-    people best. Without validation patients the training windows stand in.
+    Beats are augmented (`windows.augment_windows`) as strongly as serves principal components of
+    new people best. The fit has seen the people of both parts, those of the second to choose by,
+    so the baselines are principal components of both; beside them stand those of what the network
+    learned from alone, which favour the network. Without validation patients the training windows
+    stand in.
 
     Parameters
     ----------
@@ -93,35 +105,58 @@ def fit_group(
     equal_leads
         True scales every lead by its own size; False scales all by one.
     seed
-        Of the variations and the fit.
+        Of the augmented beats and the fit.
     """
     options = options or VaeOptions()
     factor = (lead_factor if equal_leads else common_factor)(train.windows)
-    own = train.scaled(factor)
-    check = validation.scaled(factor) if len(validation.windows) else own
-    seen, errors = {}, {}
+    check = (validation if len(validation.windows) else train).scaled(factor)
+    strength = _choose_strength(train, factor, check, options.n_latent, seed)
+    seen = _with_augmented(train, factor, strength, seed)
+    model, history = fit_vae(seen, check, options=options, seed=seed)
+    linear = _fit_linear(train, validation, factor, strength, options.n_latent, seed)
+    return GroupVae(model, factor, history, strength, *linear)
+
+
+def _fit_linear(
+    train: BeatWindows,
+    validation: BeatWindows,
+    factor: np.ndarray,
+    strength: float,
+    n_latent: int,
+    seed: int,
+) -> list[PcaModel]:
+    """Return components of everybody's beats, of these and augmented ones, and of `train`'s."""
+    everybody = join_windows(train, validation)
+    shown = (
+        everybody.scaled(factor),
+        _with_augmented(everybody, factor, strength, seed),
+        _with_augmented(train, factor, strength, seed),
+    )
+    return [fit_pca(windows, n_latent) for windows in shown]
+
+
+def _choose_strength(
+    train: BeatWindows, factor: np.ndarray, check: np.ndarray, n_latent: int, seed: int
+) -> float:
+    """Return the strength with the least error of principal components on other people."""
+    errors = {}
     for strength in STRENGTHS:
-        seen[strength] = _with_variations(train, factor, strength, seed)
-        linear = fit_pca(seen[strength], options.n_latent)
+        linear = fit_pca(_with_augmented(train, factor, strength, seed), n_latent)
         errors[strength] = float(np.square(linear.reconstruct(check) - check).mean())
-    best = min(STRENGTHS, key=errors.__getitem__)
-    model, history = fit_vae(seen[best], check, options=options, seed=seed)
-    own_linear, varied = (fit_pca(each, options.n_latent) for each in (own, seen[best]))
-    return GroupVae(model, factor, history, best, own_linear, varied)
+    return min(STRENGTHS, key=errors.__getitem__)
 
 
-def _with_variations(
-    train: BeatWindows, factor: np.ndarray, strength: float, seed: int
+def _with_augmented(
+    people: BeatWindows, factor: np.ndarray, strength: float, seed: int
 ) -> np.ndarray:
-    """Return the training windows, scaled, followed by as many variations as make 1,000."""
+    """Return the people's windows, scaled, followed by as many augmented ones as make 1,000."""
     if strength == 0:
-        return train.scaled(factor)
+        return people.scaled(factor)
     generator = np.random.default_rng(seed)
-    n_more = max(_N_SEEN - len(train.windows), len(train.windows) // 2)
-    rows = generator.integers(len(train.windows), size=n_more)
-    varied = vary_windows(train.windows[rows], strength=strength, generator=generator)
-    windows = np.concatenate([train.windows, varied])
-    return replace(train, windows=windows).scaled(factor)
+    n_more = max(_N_SEEN - len(people.windows), len(people.windows) // 2)
+    rows = generator.integers(len(people.windows), size=n_more)
+    more = augment_windows(people.windows[rows], strength=strength, generator=generator)
+    return BeatWindows(np.concatenate([people.windows, more]), people.patients).scaled(factor)
 
 
 def describe_fit(fitted: GroupVae, test: BeatWindows) -> dict[str, float]:
@@ -140,7 +175,7 @@ def explain_group(fitted: GroupVae, group: BeatWindows) -> tuple[pd.DataFrame, p
     """Return the shares of every patient and the mean map over them, for all targets.
 
     Each patient's waves are found on the patient's own average beat; integrated gradients start
-    at the mean beat of the training windows.
+    at the mean beat of the people that were learned from.
     """
     latent = int(latents_in_use(fitted.model, group.scaled(fitted.factor)).argmax())
     rows, maps = [], []
@@ -231,7 +266,7 @@ def part_of(group: BeatWindows, patients: Sequence[str]) -> BeatWindows:
 def save_group(folder: Path, condition: str, fitted: GroupVae) -> None:
     """Write the VAE of a condition with its factor and its linear baselines to a folder."""
     arrays = {f"model.{key}": value.numpy() for key, value in fitted.model.state_dict().items()}
-    for name in ("linear", "linear_varied"):
+    for name in _LINEAR:
         part = getattr(fitted, name)
         arrays |= {f"{name}.{field.name}": getattr(part, field.name) for field in fields(part)}
     choices = np.array([fitted.strength, fitted.history.step_taken])
@@ -261,12 +296,11 @@ def load_group(folder: Path, condition: str) -> GroupVae:
         for name, value in arrays.items()
         if name.startswith("model.")
     }
-    model = Vae(VaeOptions(n_latent=state["to_latent.weight"].shape[0] // 2))
+    reach = state["second.weight"].shape[2] // 2
+    n_latent = state["to_latent.weight"].shape[0] // 2
+    model = Vae(VaeOptions(n_latent=n_latent, lead_reach=reach))
     model.load_state_dict(state)
-    linear, varied = (
-        PcaModel(arrays[f"{name}.mean"], arrays[f"{name}.axes"])
-        for name in ("linear", "linear_varied")
-    )
+    linear = [PcaModel(arrays[f"{name}.mean"], arrays[f"{name}.axes"]) for name in _LINEAR]
     strength, step_taken = arrays["choices"].tolist()
     history = History(step_taken=step_taken)
-    return GroupVae(model.eval(), arrays["factor"], history, strength, linear, varied)
+    return GroupVae(model.eval(), arrays["factor"], history, strength, *linear)

@@ -15,6 +15,10 @@ KEYS = ["condition", "target", "attribution", "axis", "name"]
 
 N_LEAST = 3  # patients of a group that is compared
 
+ENOUGH_POWER = 0.8  # only what would be found this often is ever said to be absent
+
+LEVEL = 0.05  # how often a test finds a difference where there is none
+
 
 def lead_shares(maps: np.ndarray) -> np.ndarray:
     """Return the share of the absolute relevance in each lead `(patient, lead)`.
@@ -76,7 +80,8 @@ def share_rows(
 def summarise_shares(table: pd.DataFrame, *, n_bootstrap: int = 2000) -> pd.DataFrame:
     """Return a row per condition, target, attribution and name: mean share with its interval.
 
-    Intervals resample patients. Beside them stand the mean densities and the number of patients.
+    Intervals resample patients; of fewer than three there is none. Beside them stand the mean
+    densities and the number of patients.
 
     Parameters
     ----------
@@ -86,9 +91,11 @@ def summarise_shares(table: pd.DataFrame, *, n_bootstrap: int = 2000) -> pd.Data
     rows = []
     for key, group in table.groupby(KEYS, sort=False):
         found = bootstrap_mean(group["share"], groups=group["patient"], n_bootstrap=n_bootstrap)
+        few = found.n < N_LEAST
+        low, high = (np.nan, np.nan) if few else (found.low, found.high)
         rows.append(
             dict(zip(KEYS, key, strict=True))
-            | {"share": found.value, "low": found.low, "high": found.high}
+            | {"share": found.value, "low": low, "high": high}
             | {"per_ms": group["per_ms"].mean(), "per_mv": group["per_mv"].mean()}
             | {"n_patient": found.n}
         )
@@ -104,7 +111,12 @@ def widen(table: pd.DataFrame) -> pd.DataFrame:
 
 TARGETS = ("latent_norm", "top_latent", "negative_elbo", "error_V2", "error_T")
 
-ATTRIBUTIONS = ("Grad-CAM", "Grad-CAM rectified", "integrated gradients")
+PATH = "integrated gradients"
+
+ATTRIBUTIONS = ("Grad-CAM", "Grad-CAM rectified", PATH)
+
+# The error of V2 puts V2 first, that of the T wave the T wave, whatever the network has learned.
+NAMED_LEAD, NAMED_WAVE = "error_V2", "error_T"
 
 LAYERS = ("to_latent", "encode_linear", "hidden", "second", "first")
 
@@ -114,7 +126,8 @@ PAIR = ["target", "attribution"]
 def densest_waves(summary: pd.DataFrame, *, density: str = "per_ms") -> pd.DataFrame:
     """Return for each condition, target and attribution the two waves of largest density.
 
-    `qrs_t` says whether they are the QRS complex and the T wave.
+    `qrs_t` says whether they are the QRS complex and the T wave. The target that is the error of
+    the T wave is left out: it names the wave itself.
 
     Parameters
     ----------
@@ -124,7 +137,7 @@ def densest_waves(summary: pd.DataFrame, *, density: str = "per_ms") -> pd.DataF
         `per_ms` or `per_mv`.
     """
     rows = []
-    waves = summary[summary["axis"] == "wave"]
+    waves = summary[(summary["axis"] == "wave") & (summary["target"] != NAMED_WAVE)]
     for key, group in waves.groupby(["condition", *PAIR], sort=False):
         first, second = group.sort_values(density, ascending=False)["name"].iloc[:2]
         rows.append(
@@ -134,14 +147,29 @@ def densest_waves(summary: pd.DataFrame, *, density: str = "per_ms") -> pd.DataF
     return pd.DataFrame(rows, columns=columns)
 
 
-def lead_ranks_of(shares: pd.DataFrame, *, n_bootstrap: int = 2000) -> pd.DataFrame:
-    """Return the mean rank of V2-V4 and of aVL for each target and attribution, over patients.
+def ranking_leads(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose maps can rank leads: integrated gradients, no target of one lead.
 
-    Rank 1 is the largest share of 12. Columns `near`, `near_low`, `near_high`, `avl`, `avl_low`,
-    `avl_high`, `n_patient`.
+    Grad-CAM of a layer that all leads share is one filter of every lead (see
+    `attribution.filter_gap`): it ranks leads by their own size, whatever the network.
+
+    Examples
+    --------
+    >>> rows = [("latent_norm", "Grad-CAM"), ("error_V2", PATH), ("latent_norm", PATH)]
+    >>> ranking_leads(pd.DataFrame(rows, columns=PAIR))["attribution"].tolist()
+    ['integrated gradients']
+    """
+    return table[(table["attribution"] == PATH) & (table["target"] != NAMED_LEAD)]
+
+
+def lead_ranks_of(shares: pd.DataFrame, *, n_bootstrap: int = 2000) -> pd.DataFrame:
+    """Return the mean rank of V2-V4 and of aVL for each map that can rank leads, over patients.
+
+    Rank 1 is the largest share of 12; see `ranking_leads`. Columns `near`, `near_low`,
+    `near_high`, `avl`, `avl_low`, `avl_high`, `n_patient`.
     """
     rows = []
-    leads = shares[shares["axis"] == "lead"]
+    leads = ranking_leads(shares[shares["axis"] == "lead"])
     for key, group in leads.groupby(PAIR, sort=False):
         wide = group.pivot_table(index="patient", columns="name", values="share")
         ranks = wide.rank(axis=1, ascending=False)

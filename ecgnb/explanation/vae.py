@@ -1,7 +1,8 @@
 """A variational autoencoder of 12-lead beats, one per heart condition (Kingma and Welling 2014).
 
-The encoder keeps leads as rows: its kernels run along time only and are shared over leads, so
-that every feature map has a lead axis and a time axis until the dense layers.
+The encoder keeps leads as rows: its kernels are shared over leads and run along time only, if
+`lead_reach` does not say otherwise, so that every feature map has a lead axis and a time axis
+until the dense layers.
 """
 
 from collections.abc import Sequence
@@ -65,11 +66,14 @@ class VaeOptions:
 
     `noise` is the standard deviation, in scaled units, that the decoder expects around its
     reconstruction: half the squared error over its square is the reconstruction term.
+    `lead_reach` is how many leads to either side, in their order, a kernel of the second layer
+    sees: 0 keeps every lead to itself until the dense layers.
     """
 
     n_latent: int = 12
     n_channel: int = 8
     n_hidden: int = 128
+    lead_reach: int = 0
     noise: float = 0.05
     n_step: int = 400
     batch_size: int = 64
@@ -85,19 +89,20 @@ class Vae(nn.Module):
         self.options = options
         n_channel, n_flat = options.n_channel, options.n_channel * _N_LEAD * _N_SHORT
         self.first = nn.Conv2d(1, n_channel, (1, 9), stride=(1, 4), padding=(0, 4))
-        self.second = nn.Conv2d(n_channel, n_channel, (1, 9), stride=(1, 4), padding=(0, 4))
+        kernel, padding = (2 * options.lead_reach + 1, 9), (options.lead_reach, 4)
+        self.second = nn.Conv2d(n_channel, n_channel, kernel, stride=(1, 4), padding=padding)
         self.hidden = nn.Linear(n_flat, options.n_hidden)
         self.to_latent = nn.Linear(options.n_hidden, 2 * options.n_latent)
         self.encode_linear = nn.Linear(4 * n_flat, options.n_latent)
         self.from_latent = nn.Linear(options.n_latent, options.n_hidden)
         self.decode_linear = nn.Linear(options.n_latent, _N_LEAD * N_BEAT_TIME)
-        self.decode_bent = nn.Linear(options.n_hidden, _N_LEAD * N_BEAT_TIME)
+        self.decode_nonlinear = nn.Linear(options.n_hidden, _N_LEAD * N_BEAT_TIME)
         self.register_buffer("kl_weight", torch.ones(()))
 
     def encode(self, windows: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log variance of the latents, both `(window, latent)`.
 
-        The mean is a linear part plus a bent one; both read the first feature map only.
+        The mean is a linear part plus a nonlinear one; both read the first feature map only.
 
         Raises
         ------
@@ -112,13 +117,13 @@ class Vae(nn.Module):
         first = self.first(windows.unsqueeze(1))
         second = functional.gelu(self.second(functional.gelu(first)))
         hidden = functional.gelu(self.hidden(second.flatten(1)))
-        bent, log_variance = self.to_latent(hidden).chunk(2, dim=1)
-        return self.encode_linear(first.flatten(1)) + bent, log_variance.clamp(-12, 6)
+        nonlinear, log_variance = self.to_latent(hidden).chunk(2, dim=1)
+        return self.encode_linear(first.flatten(1)) + nonlinear, log_variance.clamp(-12, 6)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Return windows `(window, lead, time)` from latents: a linear part plus a bent one."""
-        bent = self.decode_bent(functional.gelu(self.from_latent(latents)))
-        return (self.decode_linear(latents) + bent).unflatten(1, (_N_LEAD, N_BEAT_TIME))
+        """Return windows `(window, lead, time)` from latents: linear plus nonlinear part."""
+        nonlinear = self.decode_nonlinear(functional.gelu(self.from_latent(latents)))
+        return (self.decode_linear(latents) + nonlinear).unflatten(1, (_N_LEAD, N_BEAT_TIME))
 
     def forward(self, windows: Tensor) -> Tensor:
         """Return the reconstruction from the mean of the latents."""
@@ -130,7 +135,7 @@ def _start_from_pca(model: Vae, windows: np.ndarray) -> None:
 
     The decoder's columns are the components times the standard deviations of their scores, s; the
     encoder's mean is its posterior mean, the score over s times s² / (s² + noise²), and its
-    variance noise² / (s² + noise²). The bent parts start near zero.
+    variance noise² / (s² + noise²). The nonlinear parts start near zero.
     """
     n_latent = min(model.options.n_latent, len(windows))
     pca = fit_pca(windows, n_latent)
@@ -140,7 +145,7 @@ def _start_from_pca(model: Vae, windows: np.ndarray) -> None:
     with torch.no_grad():
         for layer in (
             model.decode_linear,
-            model.decode_bent,
+            model.decode_nonlinear,
             model.to_latent,
             model.encode_linear,
         ):

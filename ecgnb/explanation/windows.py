@@ -1,7 +1,7 @@
-"""Beats as windows: cut around the R peak, collected by patient, scaled, varied.
+"""Beats as windows: cut around the R peak, collected by patient, scaled, augmented.
 
-`vary_windows` shows each beat as another heart and other electrodes might: few patients leave
-much of the space of beats empty.
+`augment_windows` shows each beat as another heart and other electrodes might: with few patients
+most possible beats never occur among the recorded ones.
 """
 
 from collections.abc import Sequence
@@ -67,6 +67,14 @@ def collect_windows(records: Sequence[Record], *, n_most: int = 40) -> BeatWindo
     return BeatWindows(np.concatenate([empty, *pieces]), np.concatenate([[], *patients]))
 
 
+def join_windows(first: BeatWindows, second: BeatWindows) -> BeatWindows:
+    """Return the windows of two groups of people as one group."""
+    return BeatWindows(
+        np.concatenate([first.windows, second.windows]),
+        np.concatenate([first.patients, second.patients]),
+    )
+
+
 def lead_factor(windows: np.ndarray) -> np.ndarray:
     """Return the largest size of each lead `(lead, 1)` in mV, outliers (0.1 %) left out."""
     return np.quantile(np.abs(windows), 0.999, axis=(0, 2))[:, None].astype(np.float32)
@@ -78,7 +86,7 @@ def common_factor(windows: np.ndarray) -> np.ndarray:
     return np.full((windows.shape[1], 1), largest, dtype=np.float32)
 
 
-def vary_windows(
+def augment_windows(
     windows: np.ndarray, *, strength: float, generator: np.random.Generator
 ) -> np.ndarray:
     """Return windows `(window, lead, time)` in mV as other hearts and electrodes might show them.

@@ -8,7 +8,13 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "ecg": ["plot_ecg", "plot_error", "plot_reconstruction"],
         "interactive": ["show_relevance", "show_score_map"],
         "live": ["page_html"],
-        "maps": ["plot_explained", "plot_randomised", "plot_shares", "plot_shares_by_condition"],
+        "maps": [
+            "plot_explained",
+            "plot_power",
+            "plot_randomised",
+            "plot_shares",
+            "plot_shares_by_condition",
+        ],
         "recordings": [
             "plot_abnormality",
             "plot_amplitudes",

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ecgnb.explanation.shares import AXES, LAYERS
+from ecgnb.explanation.shares import AXES, ENOUGH_POWER, LAYERS, LEVEL
 from ecgnb.figures.scores import plot_matrix
 from ecgnb.figures.style import COLOURS, TRUTH, colour_conditions
 from ecgnb.leads import LEADS
@@ -174,6 +174,40 @@ def plot_randomised(axes: Sequence[Axes], numbers: pd.DataFrame) -> None:
     axes[-1].legend(frameon=False, fontsize=7, loc="lower left")
 
 
+def plot_power(axes: Axes, refits: pd.DataFrame, *, axis: str) -> Axes:
+    """Return the axes with how often planted differences are found, by their size.
+
+    A colour per measure, a marker per condition that is imitated; bars are 95 % intervals over
+    refits. Dashed: the power from which on a difference may be called absent; dotted: what chance
+    finds.
+
+    Parameters
+    ----------
+    axes
+        To draw on.
+    refits
+        From `comparisons.judge_refits`.
+    axis
+        `lead` or `wave`.
+    """
+    planted = refits[refits["people"] == "simulated"]
+    measures = dict(zip(dict.fromkeys(planted["measure"]), COLOURS, strict=False))
+    kinds = dict(zip(dict.fromkeys(planted["condition"]), "os^", strict=False))
+    planted = planted[planted["axis"] == axis]
+    for (measure, kind), rows in planted.groupby(["measure", "condition"], sort=False):
+        rows, look = rows.sort_values("size"), {"color": measures[measure], "ms": 5, "lw": 1}
+        axes.plot(100 * rows["size"], rows["beyond"], marker=kinds[kind], **look)
+        axes.vlines(100 * rows["size"], rows["low"], rows["high"], color=measures[measure], lw=1)
+    for label, colour in measures.items():
+        axes.plot([], [], color=colour, lw=2, label=label)
+    for label, marker in kinds.items():
+        axes.plot([], [], marker, color="black", mfc="none", ms=5, label=label)
+    axes.axhline(ENOUGH_POWER, color="grey", ls="--", lw=0.8)
+    axes.axhline(LEVEL, color="grey", ls=":", lw=0.8)
+    axes.set(xlabel="planted difference / % of the heartbeat", ylabel="found", ylim=(-0.03, 1.03))
+    return axes
+
+
 def plot_map(
     axes: Axes,
     relevance: np.ndarray,
@@ -183,9 +217,12 @@ def plot_map(
     leads: Sequence[str] = LEADS,
     label: str = "relevance",
 ) -> Axes:
-    """Return the axes with a map `(lead, time)` around the R peak; red adds, blue takes away."""
+    """Return the axes with a map `(lead, time)` around the R peak; red adds, blue takes away.
+
+    The middle of a cell is the moment of its sample, so that sample `before` lies at 0.
+    """
     limit = float(np.nanmax(np.abs(relevance))) or 1.0
-    times = (np.array([0, relevance.shape[1]]) - before) / sampling_rate
+    times = (np.array([0, relevance.shape[1]]) - 0.5 - before) / sampling_rate
     image = axes.imshow(
         relevance,
         aspect="auto",

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecgnb.explanation.audit import audit_maps
-from ecgnb.explanation.group_scores import fit_pooled, score_group
+from ecgnb.explanation.audit import RULES, RULES_FIXED, audit_maps
+from ecgnb.explanation.group_scores import fit_pooled, score_group, withheld_leads
 from ecgnb.explanation.groups import describe_fit, explain_group, fit_group, part_of
 from ecgnb.explanation.shares import N_LEAST
 from ecgnb.explanation.vae import VaeOptions
-from ecgnb.explanation.windows import BeatWindows, collect_windows
+from ecgnb.explanation.windows import BeatWindows, collect_windows, join_windows
 from ecgnb.files import code_digest, write_bytes, write_manifest, write_table
 from ecgnb.records.databases import find_records
 from ecgnb.records.labels import CONDITIONS, HEALTHY, condition_slug
@@ -29,7 +29,7 @@ from ecgnb.studies.symptoms import choose_records, personal_scores
 
 N_FOLD = 5
 
-KINDS = ("fits", "terms", "scores", "shares", "audit", "maps")
+KINDS = ("fits", "terms", "scores", "shares", "audit", "withheld", "maps")
 
 AUDIT = ["test", "target", "attribution", "number"]
 
@@ -41,12 +41,10 @@ _N_AUDITED = 24  # beats of an audit
 class Fold:
     """One fit: the group it belongs to and the patients of its three parts.
 
-    `draw` is `all`, or says which part of the group was drawn to have as many patients as
-    another condition; `scaling` is `lead` (each lead by its own size) or `common`.
+    `scaling` is `lead` (each lead by its own size) or `common`.
     """
 
     condition: str
-    draw: str
     scaling: str
     number: int
     train: tuple[str, ...]
@@ -56,8 +54,7 @@ class Fold:
     @property
     def name(self) -> str:
         """As it stands in file names."""
-        draw = self.draw.replace(" ", "-")
-        return f"{condition_slug(self.condition)}--{draw}--{self.scaling}--{self.number}"
+        return f"{condition_slug(self.condition)}--{self.scaling}--{self.number}"
 
 
 def _plan_folds(patients: dict[str, Sequence[str]], *, seed: int = 0) -> list[Fold]:
@@ -65,7 +62,7 @@ def _plan_folds(patients: dict[str, Sequence[str]], *, seed: int = 0) -> list[Fo
 
     Every condition is cut into 5 folds by patient (as many as patients if fewer); a fifth of all,
     at least one, of the others validates. Healthy controls are fitted again with one factor for
-    all leads, and in draws of as many patients as each other condition has.
+    all leads.
 
     Examples
     --------
@@ -74,23 +71,14 @@ def _plan_folds(patients: dict[str, Sequence[str]], *, seed: int = 0) -> list[Fo
     (10, ['a', 'b', 'c', 'd', 'e', 'f'])
     """
     enough = {name: sorted(found) for name, found in patients.items() if len(found) >= N_LEAST}
-    folds = [
-        fold for name, found in enough.items() for fold in _deal(name, found, "all", seed=seed)
-    ]
-    healthy = enough.get(HEALTHY, [])
-    if healthy:
-        folds += _deal(HEALTHY, healthy, "all", seed=seed, scaling="common")
-    counts = sorted({len(found) for found in enough.values()} - {len(healthy)})
-    for count in counts:
-        for draw in range(2 if count < N_FOLD else 1):
-            if count < len(healthy):
-                chosen = np.random.default_rng([seed, count, draw]).permutation(healthy)[:count]
-                folds += _deal(HEALTHY, sorted(chosen), f"{count} drawn {draw}", seed=seed)
+    folds = [fold for name, found in enough.items() for fold in _deal(name, found, seed=seed)]
+    if HEALTHY in enough:
+        folds += _deal(HEALTHY, enough[HEALTHY], seed=seed, scaling="common")
     return folds
 
 
 def _deal(
-    condition: str, patients: Sequence[str], draw: str, *, seed: int, scaling: str = "lead"
+    condition: str, patients: Sequence[str], *, seed: int, scaling: str = "lead"
 ) -> Iterator[Fold]:
     """Yield the folds of one group."""
     names = np.random.default_rng(seed).permutation(list(patients)).tolist()
@@ -100,7 +88,7 @@ def _deal(
         after = [*parts[number + 1 :], *parts[:number]]
         rest = [name for part in after for name in part]
         train, validation = tuple(rest[n_validation:]), tuple(rest[:n_validation])
-        yield Fold(condition, draw, scaling, number, train, validation, test)
+        yield Fold(condition, scaling, number, train, validation, test)
 
 
 def _fold_tables(
@@ -108,8 +96,8 @@ def _fold_tables(
 ) -> dict[str, pd.DataFrame]:
     """Return the tables `KINDS` of one fit.
 
-    The VAE of healthy people is also scored on everybody with a condition. Only whole groups are
-    audited.
+    The VAE of healthy people is also scored on everybody with a condition, and only its maps are
+    audited: the claims about single maps are about healthy people.
     """
     started, wall = time.process_time(), time.monotonic()
     own = groups[fold.condition]
@@ -117,9 +105,10 @@ def _fold_tables(
     equal = fold.scaling == "lead"
     fitted = fit_group(train, check, options=options, equal_leads=equal, seed=seed)
     asked = {fold.condition: test}
-    if fold.condition == HEALTHY and fold.draw == "all" and equal:
+    if fold.condition == HEALTHY and equal:
         asked = {n: g for n, g in groups.items() if n != HEALTHY and len(g.windows)} | asked
-    pooled = fit_pooled(train, fold.condition, groups, fitted.factor, options.n_latent)
+    seen = join_windows(train, check)
+    pooled = fit_pooled(seen, fold.condition, groups, fitted.factor, options.n_latent)
     scores = [
         score_group(fitted, group, pooled=pooled if condition == fold.condition else None).assign(
             condition=condition
@@ -129,7 +118,7 @@ def _fold_tables(
     shares, maps = explain_group(fitted, test)
     audit = (
         audit_maps(fitted, test, n_beat=_N_AUDITED, n_case=_N_CASE, seed=seed)
-        if fold.draw == "all"
+        if fold.condition == HEALTHY
         else pd.DataFrame(columns=AUDIT)
     )
     terms = pd.DataFrame(fitted.history.terms).assign(
@@ -138,13 +127,16 @@ def _fold_tables(
     facts = {"n_train": train.n_patient, "n_validation": check.n_patient}
     facts |= {"n_test": test.n_patient} | describe_fit(fitted, test)
     facts |= {"cpu_s": time.process_time() - started, "wall_s": time.monotonic() - wall}
-    tables = (pd.DataFrame([facts]), terms, pd.concat(scores), shares, audit, maps)
+    withheld = withheld_leads(fitted, test)
+    if fold.condition != HEALTHY:
+        withheld = withheld.head(0)
+    tables = (pd.DataFrame([facts]), terms, pd.concat(scores), shares, audit, withheld, maps)
     return dict(zip(KINDS, tables, strict=True))
 
 
 N_STEP = 300
 
-_LARGE = ("scores", "shares", "audit", "maps")
+_LARGE = ("scores", "shares", "audit", "maps", "withheld")
 
 
 def run_conditions(
@@ -193,12 +185,14 @@ def run_conditions(
     options = VaeOptions(n_step=n_step)
     inputs = key_of(code, sources, vae=options, seed=seed)
     tasks = _plan_fits(groups, inputs, options=options, seed=seed)
-    tasks += _plan_symptoms(sources, list(records.values()), code, seed=seed)
+    own_code = code_digest(personal_scores.__module__)
+    tasks += _plan_symptoms(sources, list(records.values()), own_code, seed=seed)
     how = {"jobs": jobs, "scheduler": scheduler, "progress": progress}
     with finished(tasks, out / "conditions.tasks", **how) as results:
         tables = {"groups": _count_groups(list(records.values()), groups)} | _gather(results)
         facts = {"options": options, "seed": seed, "n_fit": len(tables["fits"])}
         facts |= {"refused": refused, "code": code} | results.costs()
+        facts |= {"rules": RULES, "rules_fixed": RULES_FIXED}
         _write(out, tables, results.facts(sources, **facts))
         return Outcome(tables, results.failed)
 
@@ -272,7 +266,7 @@ def _fit(
     fold: Fold, groups: dict[str, BeatWindows], options: VaeOptions, seed: int
 ) -> dict[str, pd.DataFrame]:
     """Return the tables of one fit, with what was fitted."""
-    labels = {"trained_on": fold.condition, "draw": fold.draw, "scaling": fold.scaling}
+    labels = {"trained_on": fold.condition, "scaling": fold.scaling}
     tables = _fold_tables(fold, groups, options, seed)
     return {kind: tables[kind].assign(**labels, fold=fold.number) for kind in KINDS}
 
@@ -286,11 +280,11 @@ def _gather(results: Results) -> dict[str, pd.DataFrame]:
 
 
 def _average_maps(maps: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean maps of whole groups over their fits, each patient counting once."""
-    rows, keys = maps[maps["draw"] == "all"], ["trained_on", "scaling", "lead", "time_s"]
-    values = [name for name in rows.columns if name not in {*keys, "draw", "fold", "n_patient"}]
-    counts = rows["n_patient"]
-    weighted = rows[keys].join(rows[values].mul(counts, axis=0)).assign(n_patient=counts)
+    """Return the mean maps of the groups over their fits, each patient counting once."""
+    keys = ["trained_on", "scaling", "lead", "time_s"]
+    values = [name for name in maps.columns if name not in {*keys, "fold", "n_patient"}]
+    counts = maps["n_patient"]
+    weighted = maps[keys].join(maps[values].mul(counts, axis=0)).assign(n_patient=counts)
     total = weighted.groupby(keys, sort=False, as_index=False).sum()
     return total.assign(**{name: total[name] / total["n_patient"] for name in values})
 
