@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from ecgnb.explanation import comparisons, group_scores, shares
-from ecgnb.explanation.audit import judge_audit, ranking_agreement
-from ecgnb.explanation.shares import TARGETS
+from ecgnb.explanation.audit import judge_audit
+from ecgnb.explanation.shares import TARGETS, ranking_agreement
 from ecgnb.leads import LEADS
 from ecgnb.signals.beats import WAVES
 from ecgnb.studies import symptoms

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from conftest import DATA, real_data
 
+from ecgnb.files import is_whole, read_table
 from ecgnb.intervals import bootstrap_mean
 from ecgnb.reconstruction.methods import CLOSED_FORMS, predict_test, score_method
 from ecgnb.reconstruction.scores import (
@@ -24,6 +25,8 @@ from ecgnb.records.databases import find_records, load_record
 from ecgnb.records.labels import labels_of
 from ecgnb.records.wfdb_files import read_header
 from ecgnb.signals.preparation import PreprocessingOptions, prepare_record
+from ecgnb.studies.day_methods import DAY_METHODS
+from ecgnb.studies.day_scores import CASE, compare_days, read_day_rows
 from ecgnb.studies.multiverse import CHOICES, _family
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -266,3 +269,28 @@ def test_the_front_page_the_chapters_and_the_scorecard_take_their_numbers_from_o
         assert rf"\"{stem}\"" in (book / f"{chapter}.ipynb").read_text(), (chapter, name)
     bare = re.sub(r"\{glue:text\}`[^`]*`", "", (book / "index.md").read_text())
     assert set(re.findall(r"\b0\.\d{2,}", bare)) == {"0.77"}  # the paper's
+
+
+@pytest.mark.parametrize("name", ["pairs_10s", "inside_10s", "curve"])
+def test_a_table_of_other_days_is_whole_and_its_manifest_says_whom_it_tested(name):
+    table = read_table(RESULTS / "days" / f"{name}.csv.gz")
+    assert is_whole(RESULTS / "days" / f"{name}_manifest.json")
+    manifest = json.loads((RESULTS / "days" / f"{name}_manifest.json").read_text())
+    assert sorted(table["heart"].unique()) == manifest["hearts"]
+    assert set(table["method"]) == set(manifest["methods"]) == set(DAY_METHODS)
+    assert not table.duplicated([*CASE, "calibration_s", "output_lead", "method"]).any()
+    assert (table["calibration"] != table["test"]).all() or name == "inside_10s"
+
+
+def test_on_other_days_the_method_for_them_is_better_than_the_pasted_beat():
+    table = read_table(RESULTS / "days" / "pairs_10s.csv.gz")
+    assert table["heart"].nunique() == 11
+    gain = compare_days(table, "another_day", "average_beat")
+    assert gain["difference"].low > 0
+    assert table[table["method"] == "another_day"].groupby("heart")["r"].mean().mean() > 0.91
+
+
+def test_rows_of_the_package_itself_can_be_compared():
+    rows = read_day_rows(RESULTS / "days")
+    assert set(rows["method"]) >= set(DAY_METHODS)
+    assert rows["comparable"].all()

@@ -19,7 +19,7 @@ from ecgnb.records.labels import CONDITIONS, HEALTHY, condition_slug
 from ecgnb.records.record import Record
 from ecgnb.signals.preparation import Prepared
 from ecgnb.signals.prepared_files import prepare_file
-from ecgnb.simulation.cohort import write_cohort
+from ecgnb.simulation.cohort import write_cohort, write_days
 from ecgnb.studies.runner import one_thread
 
 
@@ -29,7 +29,8 @@ class Profile:
 
     `None` means all there is. `n_record` counts records of twadb, `n_described` records of ptbdb,
     `n_network_record` records that networks are trained on, `n_patient` simulated patients of a
-    condition, `n_vae_step` and `n_cnn_step` steps of the fits.
+    condition, `n_vae_step` and `n_cnn_step` steps of the fits, `n_day_heart` simulated hearts on
+    `n_day` days each.
     """
 
     name: str
@@ -45,6 +46,8 @@ class Profile:
     n_vae_step: int
     n_map_patient: int
     n_bootstrap: int
+    n_day_heart: int
+    n_day: int
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,11 @@ class Chapter:
     data: Path
     simulated: bool
     artifacts: Path
+
+    @property
+    def results(self) -> Path:
+        """Where the recorded runs on real data are."""
+        return ROOT / "results"
 
     @property
     def folder(self) -> Path:
@@ -93,6 +101,23 @@ class Chapter:
         if not records and condition is None:
             raise FileNotFoundError(f"no usable record of {database} in the data folder")
         return records
+
+    def day_folder(self) -> Path:
+        """Return a folder with several recordings of each heart, the simulated one if need be."""
+        if not self.simulated:
+            return self.data
+        folder = ROOT / "data" / f"simulated-days-{self.profile.name}"
+        sizes = {"n_heart": self.profile.n_day_heart, "n_day": self.profile.n_day}
+        return write_days(folder, **sizes, duration_s=DAY_S)
+
+    def recorded_facts(self, name: str) -> dict[str, object]:
+        """Return the manifest beside a table of `recorded`."""
+        path = self.results / f"{name}_manifest.json"
+        if not path.is_file():
+            raise files.MissingArtifactError(
+                f"results/{path.name} is not part of this copy of the project"
+            )
+        return json.loads(path.read_text())
 
     def prepare(self, database: str, *, limit: int | None = None) -> list[Prepared]:
         """Return `prepare_record` of the records that `load` gives, kept for the next chapter.
@@ -151,7 +176,7 @@ class Chapter:
     def recorded(self, name: str) -> pd.DataFrame:
         """Return a table of the recorded run on real data, kept under `results/`."""
         for suffix in (".csv", ".csv.gz"):
-            path = ROOT / "results" / f"{name}{suffix}"
+            path = self.results / f"{name}{suffix}"
             if path.is_file():
                 return pd.read_csv(path)
         raise files.MissingArtifactError(
@@ -206,10 +231,12 @@ def read_shares(chapter: Chapter) -> pd.DataFrame:
 
 
 PROFILES = {
-    "smoke": Profile("smoke", 3, 24, 1, 1, 1, 4, 45.0, 30, 20, 60, 4, 200),
-    "demo": Profile("demo", 8, 48, 5, 2, 1, 10, 60.0, 400, 200, 300, 20, 1000),
-    "paper": Profile("paper", None, 1000, 60, 60, 5, 20, 120.0, 400, 300, 1500, 1000, 2000),
+    "smoke": Profile("smoke", 3, 24, 1, 1, 1, 4, 45.0, 30, 20, 60, 4, 200, 2, 2),
+    "demo": Profile("demo", 8, 48, 5, 2, 1, 10, 60.0, 400, 200, 300, 20, 1000, 4, 2),
+    "paper": Profile("paper", None, 1000, 60, 60, 5, 20, 120.0, 400, 300, 1500, 1000, 2000, 12, 3),
 }
+
+DAY_S = 30.0  # of a simulated recording on a day
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -225,6 +252,10 @@ CHAPTERS = (
     "09_conditions_compared",
     "10_audit",
     "11_your_own_ecg",
+    "12_another_day",
+    "13_what_you_do_not_know",
+    "14_choose_your_leads",
+    "15_does_the_message_survive",
     "try_it",
     "scorecard",
     "colophon",

@@ -32,17 +32,17 @@ class GivenFile:
             sampling_rate=self.rate,
             channel=self.channel,
             unit=self.unit,
-            renamed=renamed_leads(self.names),
+            renamed=_renamed_leads(self.names),
         )
 
     def request(self, lead: str) -> "Request":
         """Return what is asked of a reader that goes through it in pieces."""
         from ecgnb.records.formats.channels import Request
 
-        return Request((lead,), self.rate, self.channel, self.unit, renamed_leads(self.names))
+        return Request((lead,), self.rate, self.channel, self.unit, _renamed_leads(self.names))
 
 
-def renamed_leads(names: str) -> dict[str, str]:
+def _renamed_leads(names: str) -> dict[str, str]:
     """Return the mapping of `--leads`; one that cannot be read is bad usage."""
     from ecgnb.records.formats.names import parse_renamed
 

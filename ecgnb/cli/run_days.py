@@ -101,7 +101,7 @@ def changes(
     from ecgnb.studies.changes import run_changes
 
     done = run_changes(data, out, jobs=jobs)
-    report_run(out, {"changes": done}, (), as_json=as_json, digits=3)
+    report_run(out, done.tables, done.failed, as_json=as_json, digits=3)
 
 
 def prior(

@@ -13,8 +13,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "believe",
             "exchange_curves",
             "judge_audit",
-            "rank_tests",
-            "ranking_agreement",
             "rule_table",
         ],
         "comparisons": [
@@ -46,6 +44,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "save_group",
         ],
         "shares": [
+            "rank_tests",
+            "ranking_agreement",
             "ENOUGH_POWER",
             "LEVEL",
             "N_LEAST",

@@ -15,16 +15,14 @@ from ecgnb.explanation.pointing import AUDITED, point_at_bump, point_at_wave
 from ecgnb.explanation.shares import (
     LAYERS,
     NAMED_LEAD,
-    PAIR,
     PATH,
     TARGETS,
     lead_shares,
-    ranking_leads,
     waves_of,
 )
 from ecgnb.explanation.vae import Vae, latents_in_use
 from ecgnb.explanation.windows import BeatWindows
-from ecgnb.intervals import rank_alike, rank_correlation
+from ecgnb.intervals import rank_correlation
 from ecgnb.leads import LEADS
 from ecgnb.paper import NEAR
 from ecgnb.training import seeded
@@ -377,19 +375,6 @@ def rule_table() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["test", "rule", "targets", "maps", "why"])
 
 
-def ranking_agreement(summary: pd.DataFrame, usefulness: pd.Series) -> pd.DataFrame:
-    """Return rows of the audit: rank correlation of lead shares with an independent ranking.
-
-    Of the maps that can rank leads.
-    """
-    rows = []
-    leads = ranking_leads(summary[summary["axis"] == "lead"])
-    for key, group in leads.groupby(PAIR, sort=False):
-        shares = group.set_index("name")["share"].reindex(LEADS)
-        rows.append(("agrees with reconstruction", *key, rank_alike(shares, usefulness)))
-    return pd.DataFrame(rows, columns=["test", *PAIR, "number"])
-
-
 def judge_audit(audit: pd.DataFrame) -> pd.DataFrame:
     """Return the verdict of each audit test and attribution over the targets that it judges.
 
@@ -453,20 +438,3 @@ def believe(verdicts: pd.DataFrame) -> pd.DataFrame:
             answer = "yes" if all(found.values()) else "no"
             rows.append((use, attribution, answer, sum(found.values()), len(tests), failed))
     return pd.DataFrame(rows, columns=["use", "map", "answer", "passed", "of", "failed"])
-
-
-def rank_tests(audit: pd.DataFrame, lead: str) -> pd.DataFrame:
-    """Return the mean rank of a lead (or `near`: V2-V4) for each form and map that can rank.
-
-    Parameters
-    ----------
-    audit
-        Rows of `audit._audit_vae`, several fits together.
-    lead
-        `near` or `aVL`.
-    """
-    names = {f"rank of {lead}, {form}": form for form in ("plain", "equal amplitude")}
-    found = ranking_leads(audit[audit["test"].isin(names)])
-    found = found.assign(form=found["test"].map(names))
-    keys = [key for key in ("scaling", "form") if key in found] + PAIR
-    return found.groupby(keys, sort=False)["number"].mean().rename("rank").reset_index()

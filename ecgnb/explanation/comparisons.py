@@ -7,7 +7,6 @@ Maps of two groups come from two networks, so the unit of a comparison is the re
 import numpy as np
 import pandas as pd
 
-from ecgnb.explanation.audit import rank_tests
 from ecgnb.explanation.shares import (
     ENOUGH_POWER,
     LEVEL,
@@ -15,6 +14,7 @@ from ecgnb.explanation.shares import (
     NAMED_WAVE,
     PAIR,
     densest_waves,
+    rank_tests,
     ranking_leads,
     summarise_shares,
     widen,

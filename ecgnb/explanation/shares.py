@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ecgnb.explanation.windows import BEFORE, SAMPLING_RATE
-from ecgnb.intervals import bootstrap_mean
+from ecgnb.intervals import bootstrap_mean, rank_alike
 from ecgnb.leads import LEADS
 from ecgnb.paper import NEAR
 from ecgnb.signals.beats import WAVES, wave_masks
@@ -180,3 +180,33 @@ def lead_ranks_of(shares: pd.DataFrame, *, n_bootstrap: int = 2000) -> pd.DataFr
             row["n_patient"] = found.n
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def ranking_agreement(summary: pd.DataFrame, usefulness: pd.Series) -> pd.DataFrame:
+    """Return rows of the audit: rank correlation of lead shares with an independent ranking.
+
+    Of the maps that can rank leads.
+    """
+    rows = []
+    leads = ranking_leads(summary[summary["axis"] == "lead"])
+    for key, group in leads.groupby(PAIR, sort=False):
+        shares = group.set_index("name")["share"].reindex(LEADS)
+        rows.append(("agrees with reconstruction", *key, rank_alike(shares, usefulness)))
+    return pd.DataFrame(rows, columns=["test", *PAIR, "number"])
+
+
+def rank_tests(audit: pd.DataFrame, lead: str) -> pd.DataFrame:
+    """Return the mean rank of a lead (or `near`: V2-V4) for each form and map that can rank.
+
+    Parameters
+    ----------
+    audit
+        Rows of `audit._audit_vae`, several fits together.
+    lead
+        `near` or `aVL`.
+    """
+    names = {f"rank of {lead}, {form}": form for form in ("plain", "equal amplitude")}
+    found = ranking_leads(audit[audit["test"].isin(names)])
+    found = found.assign(form=found["test"].map(names))
+    keys = [key for key in ("scaling", "form") if key in found] + PAIR
+    return found.groupby(keys, sort=False)["number"].mean().rename("rank").reset_index()

@@ -33,7 +33,7 @@ from ecgnb.studies.day_trials import (
     read_trial,
 )
 from ecgnb.studies.plan import Source, Task, key_of
-from ecgnb.studies.runner import finished, store_of
+from ecgnb.studies.runner import Outcome, finished, store_of
 
 VISIBLE = (("II",), ("II", "V2"), ("I", "II", "V2"))
 
@@ -332,7 +332,7 @@ def run_changes(
     n_heart: int | None = None,
     jobs: int = 1,
     progress: bool = True,
-) -> pd.DataFrame:
+) -> Outcome:
     """Return the summary of all cases in a mirror; cases, manifest and twins are written to `out`.
 
     ST segments in the first 30 s of every ordered pair of recordings of a heart; planted
@@ -365,7 +365,7 @@ def run_changes(
     trials = pairs + plan_trials(with_beats, "inside")
     if not trials:
         raise ValueError("no heart with several recordings in the folder")
-    everybody, code = [one.source for one in (*sessions, *with_beats)], code_digest(__name__)
+    everybody, code = [one.source for one in sessions], code_digest(__name__)
     tasks = _plan_trials(trials, others, everybody, code)
     tasks += [_plan_beat(heart, sessions, code) for heart in {one.heart for one in sessions}]
     with finished(tasks, store_of(out), what="trials", **how) as results:
@@ -374,11 +374,12 @@ def run_changes(
             heart: table[list(LEADS)].to_numpy().T
             for heart, table in results.table("beat").groupby("heart")
         }
-        facts = results.facts(everybody, code=code, n_heart=len(beats))
+        sources = [*everybody, *(trial.test.source for trial in trials)]
+        facts = results.facts(sources, code=code, n_heart=len(beats))
         write_table(out, summary, digits=4)
         write_table(file_beside(out, "_twins.csv"), _twin_table(beats), digits=4)
         write_manifest(file_beside(out, "_manifest.json"), facts | results.costs())
-        return summary
+        return Outcome({"changes": summary}, results.failed)
 
 
 def _plan_trials(
