@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from ecgnb.files import code_digest
-from ecgnb.intervals import bootstrap_mean
 from ecgnb.leads import LEADS
 from ecgnb.records.databases import find_records, read_marks
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks, wave_masks
@@ -73,11 +73,21 @@ def summarise_delineation(table: pd.DataFrame) -> pd.DataFrame:
         if bound not in ("QRS", "QT"):
             continue
         moved = (own["found_ms"] - own["marked_ms"]).dropna()
-        middle = bootstrap_mean(moved.abs().to_numpy(), statistic=np.median)
-        row = {"way": way, "interval": bound, "n_heart": len(moved), "median_ms": middle.value}
-        row |= {"median_low": middle.low, "median_high": middle.high, "bias_ms": moved.mean()}
+        size = moved.abs().to_numpy()
+        low, high = _interval_of_median(size)
+        row = {"way": way, "interval": bound, "n_heart": len(moved)}
+        row |= {"median_ms": np.median(size), "median_low": low, "median_high": high}
+        row |= {"bias_ms": moved.mean()}
         rows.append(row | {"within_90_ms": float(moved.abs().quantile(0.9))})
     return pd.DataFrame(rows)
+
+
+def _interval_of_median(values: np.ndarray) -> tuple[float, float]:
+    """Return the 95 % interval of a median, a value a heart; both ends are it if there is one."""
+    if len(values) < 2:
+        return (float(values[0]),) * 2
+    found = stats.bootstrap((values,), np.median, method="percentile", n_resamples=2000, rng=0)
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
 def _plan_marks(folder: Path | str) -> tuple[list[Task], list[Source]]:
