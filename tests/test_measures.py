@@ -11,8 +11,8 @@ from ecgnb.records.databases import read_marks
 from ecgnb.records.record import RecordError
 from ecgnb.signals.measures import BEAT_MEASURES, LEAD_MEASURES, Bounds, delineate, measure_beats
 from ecgnb.studies.delineation import (
+    _choose_delineation,
     _plan_marks,
-    choose_delineation,
     summarise_delineation,
 )
 from ecgnb.studies.diagnosis import MARGIN, _fit_classifier, _fit_logistic, summarise_diagnosis
@@ -109,7 +109,7 @@ def test_options_are_chosen_on_one_half_only():
         for value in (1.0, 3.0, 6.0)
     ]
     table = pd.DataFrame(rows, columns=["half", "option", "value", "found_ms", "marked_ms"])
-    assert set(vars(choose_delineation(table)).values()) == {3.0}
+    assert set(vars(_choose_delineation(table)).values()) == {3.0}
 
 
 def test_agreement_is_that_of_all_pairs_each_heart_weighing_the_same():

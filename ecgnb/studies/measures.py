@@ -100,7 +100,7 @@ def _score_trial(trial: HeartTrial, learned: Mapping[str, object]) -> pd.DataFra
     return table[[*labels, *[column for column in table if column not in labels]]]
 
 
-def measure_recording(truth: np.ndarray, guess: np.ndarray) -> pd.DataFrame:
+def _measure_recording(truth: np.ndarray, guess: np.ndarray) -> pd.DataFrame:
     """Return the measures of every beat of a recording and of its reconstruction.
 
     A row per beat, measure and lead (empty for QRS duration, QT interval and axis): `original`
