@@ -73,6 +73,8 @@ def run_diagnosis(folder: Path | str, out: Path | str, *, progress: bool = True)
         The table, `.csv` or `.csv.gz`.
     """
     tasks, sources = _plan(folder)
+    if not sources:
+        raise FileNotFoundError(f"no heart of ptbdb, ludb or challenge-2021 below {Path(folder)}")
     out = Path(out)
     facts = {"margin": MARGIN, "diagnoses": DIAGNOSES, "code": code_digest(__name__)}
     with finished(tasks, store_of(out), what="folds", progress=progress) as results:
