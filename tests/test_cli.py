@@ -149,7 +149,7 @@ BAD_DATA = (
     ("run diagnosis --data {tmp} --out {tmp}/t.csv", "no heart of ptbdb"),
     ("run changes --data {tmp} --out {tmp}/t.csv", "no task finished"),
     ("run days --data {tmp} --out {tmp}/t.csv", "no heart"),
-    ("run prior --data {tmp} --out {tmp}/t.npz", "needs at least one person"),
+    ("run prior --data {tmp} --out {tmp}/t.npz", "no recording of ptbdb"),
     ("book --data {tmp}/absent", "no folder"),
 )
 
@@ -358,7 +358,7 @@ def test_run_reconstruction_writes_the_table(cohort, tmp_path):
     result = runner.invoke(app, [*command, "--methods", "least_squares,average_beat"])
     assert result.exit_code == 0, result.output
     header = out.read_text().splitlines()[0]
-    assert header.startswith("database,record,origin,input_lead,output_lead,method")
+    assert header.startswith("database,record,heart,origin,input_lead,output_lead,method")
 
 
 def test_a_mirror_with_version_folders_is_understood(cohort, tmp_path):
