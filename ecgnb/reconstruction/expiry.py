@@ -6,7 +6,6 @@ smaller today's beat is. No sign has a scale of its own, so that each is ranked 
 recordings whose errors are known, and the score is the mean rank.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import rankdata
 
-from ecgnb.files import write_bytes
+from ecgnb.files import sha256_of, write_bytes
 from ecgnb.leads import LEADS, lead_index, other_leads
 from ecgnb.reconstruction.another_day import fit_another_day, see
 from ecgnb.reconstruction.expectation import (
@@ -368,7 +367,7 @@ def load_expectation() -> Expectation:
     table = resources.files("ecgnb") / "data" / _TABLE
     content = table.read_bytes()
     known = (resources.files("ecgnb") / "data" / f"{_TABLE}.sha256").read_text().split()[0]
-    if hashlib.sha256(content).hexdigest() != known:
+    if sha256_of(content) != known:
         raise ValueError(f"{_TABLE} is not what its checksum names; install ecgnb again")
     facts = json.loads(content)
     errors, rule = facts["errors"], facts["expiry"]
