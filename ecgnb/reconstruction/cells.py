@@ -64,12 +64,13 @@ class Cells:
 
     def _search(self, places: np.ndarray, n_neighbour: int) -> tuple[np.ndarray, np.ndarray]:
         lengths = np.sqrt(np.einsum("ij,ij->i", places, places))
-        slack = _ROUNDING * np.square(lengths + self.farthest)
         lifted = np.concatenate([-2 * places, np.ones((len(places), 2))], axis=1)
         lifted[:, -1] = np.square(lengths)
         lifted = lifted.astype(np.float32)
         apart = self._distances_to_centres(places)
-        bounds = self._bound(lifted, apart, n_neighbour) + slack  # on squared distances
+        bounds = self._bound(lifted, apart, n_neighbour)  # on squared distances
+        slack = self._slack(lengths, bounds)
+        bounds += slack
         lifted[:, -1] = np.square(lengths) - bounds - slack
         near = np.sqrt(bounds) + 1e-6 * (1 + lengths + self.farthest)
         needed = apart - near[:, None] <= self.radii
@@ -78,7 +79,15 @@ class Cells:
             half = len(places) // 2
             parts = [self._search(part, n_neighbour) for part in (places[:half], places[half:])]
             return tuple(np.concatenate(both) for both in zip(*parts, strict=True))
-        return self._nearest(places, *pairs, slack + bounds, n_neighbour)
+        return self._nearest(places, *pairs, slack, slack + bounds, n_neighbour)
+
+    def _slack(self, lengths: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+        """Return what squared distances of points within a bound can be off in float32.
+
+        Such a point is at most as long as its place and the bound's root together.
+        """
+        longest = np.minimum(1.01 * (lengths + np.sqrt(bounds)), self.farthest)
+        return _ROUNDING * np.square(lengths + longest)
 
     def _distances_to_centres(self, places: np.ndarray) -> np.ndarray:
         squares = [np.einsum("ij,ij->i", each, each) for each in (places, self.centres)]
@@ -107,8 +116,9 @@ class Cells:
         for cell, rows in _grouped(*np.nonzero(needed.T), len(self.radii)):
             excess = (lifted[rows] @ self.lifted[cell]).ravel()
             hits = np.flatnonzero(excess <= 0)
-            row, point = np.divmod(hits, self.lifted[cell].shape[1])
-            found.append((rows[row], point + self.starts[cell], excess[hits]))
+            size = self.lifted[cell].shape[1]
+            row = hits // size
+            found.append((rows[row], hits - row * size + self.starts[cell], excess[hits]))
             total += hits.size
             if total > _MOST_PAIRS and len(lifted) > 1:
                 return None
@@ -121,13 +131,16 @@ class Cells:
         rows: np.ndarray,
         numbers: np.ndarray,
         excess: np.ndarray,
+        slack: np.ndarray,
         bounds: np.ndarray,
         n_neighbour: int,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the nearest candidates, a few more than are wanted measured in float64."""
         counts = np.bincount(rows, minlength=len(places))
         if len(places) > 1 and len(places) * int(counts.max()) > _MOST_PAIRS:
-            return self._by_halves(places, rows, numbers, excess, bounds, counts, n_neighbour)
+            return self._by_halves(
+                places, rows, numbers, excess, slack, bounds, counts, n_neighbour
+            )
         by_row = np.argsort(rows.astype(np.int16), kind="stable")  # at most 4,096 of them
         rows, numbers, excess = rows[by_row], numbers[by_row], excess[by_row]
         first = np.searchsorted(rows, np.arange(len(places) + 1))
@@ -141,10 +154,9 @@ class Cells:
         cut = (keys[:, n_kept] >> 32).astype(np.int32).view(np.float32).astype(np.float64)
         cut[keys[:, n_kept] == _NOTHING] = np.inf
         numbers = np.where(keys == _NOTHING, _NOTHING, keys & 0xFFFFFFFF)
-        lengths = np.sqrt(np.einsum("ij,ij->i", places, places))
-        limit = cut - 2 * _ROUNDING * np.square(lengths + self.farthest)
         squared, chosen, farthest = self._measured(places, numbers[:, :n_kept], n_neighbour)
-        for row in np.flatnonzero(farthest >= limit):  # what was cut off might be nearer
+        unsure = np.flatnonzero(farthest >= cut - 2 * slack)  # what was cut off might be nearer
+        for row in unsure:
             one = self._measured(places[[row]], numbers[[row]], n_neighbour)
             squared[row], chosen[row] = one[0][0], one[1][0]
         return squared, chosen
@@ -155,6 +167,7 @@ class Cells:
         rows: np.ndarray,
         numbers: np.ndarray,
         excess: np.ndarray,
+        slack: np.ndarray,
         bounds: np.ndarray,
         counts: np.ndarray,
         n_neighbour: int,
@@ -168,7 +181,7 @@ class Cells:
             kept = place[rows] >= 0
             pairs = (place[rows[kept]], numbers[kept], excess[kept])
             squared[half], chosen[half] = self._nearest(
-                places[half], *pairs, bounds[half], n_neighbour
+                places[half], *pairs, slack[half], bounds[half], n_neighbour
             )
         return squared, chosen
 
