@@ -11,6 +11,7 @@ import platform
 import uuid
 from collections.abc import Iterable, Iterator
 from functools import cache
+from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -167,6 +168,21 @@ def is_whole(path: Path) -> bool:
         return sha256_of(path) == expected
     except OSError:
         return False
+
+
+def read_shipped(name: str) -> bytes:
+    """Return a file of `ecgnb/data` that came with the package.
+
+    Raises
+    ------
+    ValueError
+        If it does not agree with the SHA-256 beside it.
+    """
+    folder = resources.files("ecgnb") / "data"
+    content = (folder / name).read_bytes()
+    if sha256_of(content) != (folder / f"{name}.sha256").read_text().strip():
+        raise ValueError(f"{name} is not what its checksum names; install ecgnb again")
+    return content
 
 
 def write_table(path: Path, table: pd.DataFrame, *, digits: int = 6) -> Path:

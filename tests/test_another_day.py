@@ -1,9 +1,12 @@
 """A calibration carried to another day: real simulated hearts, moved electrodes, other rates."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from ecgnb.files import read_shipped, sha256_of
 from ecgnb.leads import (
     DOWER_INVERSE,
     LEADS,
@@ -229,8 +232,18 @@ def test_the_shipped_prior_fits_the_leads_and_its_manifest_names_the_hearts():
     assert shipped.filters.shape == (len(LEADS), 49, 8)
     assert shipped.people.shape[1:] == (8, 200)
     assert np.isfinite(shipped.moves).all()
-    several = prior._prior_manifest()["hearts_with_several_recordings"]
-    assert set(several) < set(prior._prior_manifest()["hearts"])
+    manifest = json.loads(read_shipped("another_day.json"))
+    assert manifest["sha256"] == sha256_of(read_shipped("another_day.npz"))
+    assert set(manifest["hearts_with_several_recordings"]) < set(manifest["hearts"])
+
+
+def test_a_shipped_file_that_was_changed_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "another_day.npz").write_bytes(b"other numbers")
+    (tmp_path / "data" / "another_day.npz.sha256").write_text(sha256_of(b"the numbers"))
+    monkeypatch.setattr("ecgnb.files.resources.files", lambda package: tmp_path)
+    with pytest.raises(ValueError, match=r"another_day.npz is not what its checksum names"):
+        read_shipped("another_day.npz")
 
 
 def test_the_same_signal_shows_no_sign_of_change():

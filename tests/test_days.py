@@ -320,7 +320,7 @@ def test_the_command_remakes_a_prior_with_its_manifest(mirror, tmp_path):
     out = tmp_path / "prior.npz"
     done = CliRunner().invoke(app, f"run prior --data {mirror} --out {out}".split())
     assert done.exit_code == 0, done.output
-    assert _read_prior(out).filters.shape == (12, 49, 8)
+    assert _read_prior(out.read_bytes()).filters.shape == (12, 49, 8)
     manifest = json.loads(out.with_suffix(".json").read_text())
     assert len(manifest["hearts"]) == 8
     assert len(manifest["records"]) == 16

@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass
 from functools import cache
-from importlib import resources
 from importlib.metadata import version
 from itertools import permutations
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import rankdata
 
-from ecgnb.files import sha256_of, write_bytes
+from ecgnb.files import read_shipped, write_bytes
 from ecgnb.leads import LEADS, lead_index, other_leads
 from ecgnb.reconstruction.another_day import fit_another_day, see
 from ecgnb.reconstruction.expectation import (
@@ -364,12 +363,7 @@ def load_expectation() -> Expectation:
     ValueError
         If the file is not the one its checksum names.
     """
-    table = resources.files("ecgnb") / "data" / _TABLE
-    content = table.read_bytes()
-    known = (resources.files("ecgnb") / "data" / f"{_TABLE}.sha256").read_text().split()[0]
-    if sha256_of(content) != known:
-        raise ValueError(f"{_TABLE} is not what its checksum names; install ecgnb again")
-    facts = json.loads(content)
+    facts = json.loads(read_shipped(_TABLE))
     errors, rule = facts["errors"], facts["expiry"]
     return Expectation(
         ErrorModel(np.array(errors["weights"]), errors["factors"], errors["ratios"]),

@@ -8,18 +8,16 @@ made by `write_prior` from PTB, LUDB and the challenge's records of 2021.
 """
 
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 from scipy import linalg
 
-from ecgnb.files import sha256_of, write_bytes, write_manifest
+from ecgnb.files import read_shipped, sha256_of, write_bytes, write_manifest
 from ecgnb.leads import LEADS, independent_signals
 from ecgnb.reconstruction.linear import lag_moments
 from ecgnb.reconstruction.pace import BEFORE_R, beat_at, find_stretch, paste_paced, stretch_beat
@@ -224,9 +222,9 @@ def write_prior(shares: Sequence[HeartShare], out: Path, facts: Mapping[str, obj
     return out
 
 
-def _read_prior(path: Path | str) -> Prior:
-    """Return a prior from a file that `write_prior` made."""
-    with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+def _read_prior(content: bytes) -> Prior:
+    """Return a prior from the bytes of a file that `write_prior` made."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         names = ("moves", "people", "mean", "filters")
         return Prior(*(arrays[name].astype(np.float64) for name in names))
 
@@ -238,16 +236,6 @@ def load_prior() -> Prior:
     Raises
     ------
     ValueError
-        If the file is not the one its manifest names.
+        If the file is not the one its checksum names.
     """
-    table = resources.files("ecgnb") / "data" / _NAME
-    if sha256_of(table.read_bytes()) != _prior_manifest()["sha256"]:
-        raise ValueError(f"{_NAME} is not what its manifest names; install ecgnb again")
-    with resources.as_file(table) as path:
-        return _read_prior(path)
-
-
-def _prior_manifest() -> dict[str, object]:
-    """Return what the shipped prior was made from and by."""
-    path = resources.files("ecgnb") / "data" / Path(_NAME).with_suffix(".json").name
-    return json.loads(path.read_text(encoding="utf-8"))
+    return _read_prior(read_shipped(_NAME))
