@@ -133,6 +133,19 @@ class NeighbourModel:
         """Return all leads `(lead, time)`: the mean over the reaches."""
         return self.predict_each(input_signal).mean(axis=0)
 
+    def predict_middle(self, input_signal: np.ndarray, context: int) -> np.ndarray:
+        """Return `predict` without the first and last `context` samples, with the same bits.
+
+        Only what is returned is looked up: what a stream needs again and again. The context is at
+        least the longest reach.
+        """
+        return np.stack(
+            [
+                _look_up_middle(library, axes, input_signal, context, self.slack)
+                for axes, library in zip(self.embeddings, self.libraries, strict=True)
+            ]
+        ).mean(axis=0)
+
 
 def _lagged(signal: np.ndarray, reach: int, step: int) -> np.ndarray:
     signal = np.asarray(signal, dtype=np.float64)
@@ -175,6 +188,16 @@ def _look_up(
     first = _read_off(library, weights[[0] * reach], moments[[0] * reach] + ends)
     last = _read_off(library, weights[[-1] * reach], moments[[-1] * reach] - ends[::-1])
     return np.concatenate([first, _read_off(library, weights, moments), last]).T
+
+
+def _look_up_middle(
+    library: Library, axes: Embedding, signal: np.ndarray, context: int, slack: float
+) -> np.ndarray:
+    """Return leads `(lead, time)` of the moments at least `context` samples from both ends."""
+    edge = context - axes.reach
+    places = axes.apply(signal[edge : signal.size - edge])
+    weights, moments = _weigh(library, places, slack, None if slack else library.floor)
+    return _read_off(library, weights, moments).T
 
 
 def _weigh(

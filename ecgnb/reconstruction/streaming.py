@@ -16,7 +16,7 @@ from ecgnb.reconstruction.personal import PersonalModel
 from ecgnb.records.record import Record
 from ecgnb.signals.filters import CausalFilter, clean, fill_missing, resample_signals
 
-STEP_S = 0.25
+STEP_S = 0.28
 
 _METHODS = ("neighbours",)
 
@@ -37,6 +37,7 @@ class Stream:
     def __init__(self, model: PersonalModel) -> None:
         options = model.options
         self.model, self.sampling_rate = model, options.sampling_rate
+        self._look_up = model.model.models[0]
         self._step = max(round(STEP_S * self.sampling_rate), 1)
         self._reach = max(round(reach_s * self.sampling_rate) for reach_s in EMBEDDING_REACHES_S)
         self._filter = CausalFilter(self.sampling_rate, options.low_hz, options.high_hz)
@@ -74,15 +75,26 @@ class Stream:
         self._missing = np.concatenate([self._missing, ~np.isfinite(samples)])
         if stop <= self._n_done or self._signal.size <= 2 * self._reach:
             return _NOTHING
-        window = slice(0, stop + self._reach - self._first)
-        made = np.array(self.model.predict(self._signal[window]), dtype=np.float32)
-        made[lead_index(self.model.lead)] = self._signal[window]
-        made[:, self._missing[window]] = np.nan
-        made = made[:, self._n_done - self._first : stop - self._first]
+        made = self._reconstruct(slice(self._n_done - self._first, stop - self._first))
         first = max(stop - self._reach, 0)
         self._signal = self._signal[first - self._first :]
         self._missing = self._missing[first - self._first :]
         self._first, self._n_done = first, stop
+        return made
+
+    def _reconstruct(self, kept: slice) -> np.ndarray:
+        """Return the leads `(lead, time)` of some of the kept samples, missing where they are."""
+        used = slice(max(kept.start - self._reach, 0), kept.stop + self._reach)
+        signal, before = self._signal[used], kept.start - used.start
+        row, scaling = lead_index(self.model.lead), self.model.scaling
+        scaled = ((signal - scaling.offset[row]) / scaling.factor[row]).astype(np.float32)
+        if before < self._reach or signal.size < used.stop - used.start:  # at the start or the end
+            made = self._look_up.predict(scaled)[:, before : before + kept.stop - kept.start]
+        else:
+            made = self._look_up.predict_middle(scaled, self._reach)
+        made = np.array(scaling.to_mv(made), dtype=np.float32)
+        made[row] = self._signal[kept]
+        made[:, self._missing[kept]] = np.nan
         return made
 
 
@@ -131,9 +143,9 @@ def stream(model: PersonalModel) -> Stream:
     >>> record = simulate_record(SimulationOptions(duration_s=30.0), seed=0).record
     >>> coming = stream(fit_personal(record, "II", method="neighbours"))
     >>> coming.delay_s
-    0.448
+    0.48
     >>> coming.push(np.zeros(50)).shape, coming.push(np.zeros(200)).shape
-    ((12, 0), (12, 186))
+    ((12, 0), (12, 140))
     """
     slack = getattr(getattr(model.model, "models", (None,))[0], "slack", 1.0)
     if model.method not in _METHODS or slack:
