@@ -19,8 +19,11 @@ from ecgnb.book.claims import CLAIMS
 from ecgnb.book.scorecard import verdict
 from ecgnb.cli.commands import app
 from ecgnb.leads import LEADS
+from ecgnb.reconstruction.model_files import load_personal
+from ecgnb.reconstruction.personal import reconstruct
 from ecgnb.records.databases import find_records, load_database
 from ecgnb.records.labels import condition_of
+from ecgnb.records.recordings import read_recording
 from ecgnb.records.wfdb_files import read_record, write_record
 from ecgnb.simulation.cohort import write_cohort
 from ecgnb.studies import multiverse
@@ -390,3 +393,37 @@ def test_the_version_is_told_by_the_command_and_by_the_module():
     line = [sys.executable, "-m", "ecgnb", "--version"]
     done = subprocess.run(line, capture_output=True, text=True, check=True)
     assert done.stdout == f"ecgnb {ecgnb.__version__}\n"
+
+
+@pytest.fixture
+def long_recording(files, monkeypatch):
+    """The lead as a recording that counts as one of hours, and must go in blocks of 10 s."""
+    for name, value in {"BLOCK_S": 10.0, "CONTEXT_S": 4.0, "_LOOKED_AT_S": 10.0}.items():
+        monkeypatch.setattr(f"ecgnb.reconstruction.blocks.{name}", value)
+    monkeypatch.setattr("ecgnb.records.recordings._LONG_S", 10.0)
+    return files / "rec1" / "twa01"
+
+
+@pytest.mark.parametrize("ending", ["", ".edf"])
+def test_a_recording_of_hours_goes_through_the_command_in_blocks(
+    long_recording, files, tmp_path, ending
+):
+    done = run(f"reconstruct {long_recording} --model {files}/model --out {tmp_path}/long{ending}")
+    assert done.exit_code == 0, done.output
+    assert "blocks of 5 min" in done.output
+    (written,) = [*tmp_path.rglob("*.edf"), *tmp_path.rglob("*.hea")]
+    assert f"the 12 leads are in {written}" in " ".join(done.output.split())
+    found = read_recording(written).signals
+    given = read_recording(long_recording, leads=("V2",))
+    whole = reconstruct(given, load_personal(files / "model")).signals
+    apart = np.abs(found[:, : whole.shape[1]] - whole)
+    assert np.nanmax(apart) < 0.002  # mV: a step of what was written
+
+
+@pytest.mark.parametrize("option", ["--bands", "--plot x.png", "--same-session"])
+def test_what_blocks_cannot_do_is_said_before_work_begins(long_recording, files, tmp_path, option):
+    words = f"reconstruct {long_recording} --model {files}/model --out {tmp_path}/long {option}"
+    done = run(words)
+    assert done.exit_code == 2
+    assert "are for recordings up to half an hour" in " ".join(done.output.split())
+    assert [*tmp_path.iterdir()] == []
