@@ -84,7 +84,7 @@ def test_a_chapter_has_every_section(path):
 @each_notebook
 def test_the_last_cell_asserts_what_the_chapter_claims(path):
     cell = load(path).cells[-1]
-    assert "hide-cell" in cell.metadata.get("tags", [])
+    assert "remove-cell" in cell.metadata.get("tags", [])
     assert any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell.source)))
 
 
@@ -175,14 +175,44 @@ def test_a_chapter_opens_with_label_title_task_and_run_time(path):
     assert re.search(r"^Run time: .+\.$", first, flags=re.MULTILINE)
 
 
+BOX = r"^:::\{admonition\} ([^\n]+)\n:class: \w+\n\n(.+?)\n:::$"
+
+
+@each_chapter
+def test_the_first_screen_has_the_answer_with_its_limit_what_it_takes_and_the_wearer(path):
+    screen = load(path).cells[0].source.split("**What you will learn**")[0]
+    boxes = re.findall(BOX, screen, flags=re.M | re.S)
+    texts = dict(boxes)
+    assert list(texts) == ["In short", "The wearer"]
+    assert "{glue:text}" in texts["In short"]
+    assert "limit" in texts["In short"].lower()
+    assert re.search(r"\*\*Before you start:\*\* .+?\.\nRun time: ", screen, re.S)
+    assert f"Reading time: {{{{ read_{path.stem} }}}}." in screen
+    assert 2 <= len(re.findall(r"[.?:](?=\s|$)", texts["The wearer"])) <= 6
+    assert len(re.sub(r"\{\w+(:\w+)?\}`[^`]*`", "x", screen).split()) <= 260
+
+
 @each_chapter
 def test_the_summary_answers_what_the_chapter_promised_bullet_by_bullet_with_numbers(path):
-    promised = bullets_of(load(path).cells[0].source.split("Run time")[0])
+    promised = bullets_of(load(path).cells[0].source.split("**What you will learn**")[1])
     cell = next(c.source for c in load(path).cells if c.source.startswith("## Summary"))
     answered = bullets_of(cell)
     assert 3 <= len(promised) <= 5
     assert len(answered) == len(promised)
     assert [answer for answer in answered if "{glue:text}" not in answer] == []
+
+
+@each_chapter
+def test_three_to_five_questions_with_folded_answers_stand_before_the_exercises(path):
+    texts = [cell.source for cell in load(path).cells if cell.cell_type == "markdown"]
+    at = next(n for n, text in enumerate(texts) if text.startswith("## Check yourself"))
+    assert texts[at + 1].startswith("## Exercises")
+    asked = re.findall(r"^```\{dropdown\} (\d)\. (.+)\n(.+)\n```$", texts[at], flags=re.M)
+    assert 3 <= len(asked) <= 5
+    assert [int(number) for number, _, _ in asked] == list(range(1, len(asked) + 1))
+    for _, question, answer in asked:
+        assert re.search(r"[.?]$", question), question
+        assert len(answer.split()) >= 12, answer
 
 
 @each_chapter
