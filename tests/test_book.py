@@ -6,7 +6,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from pybtex.database import parse_file
+from pybtex.plugin import find_plugin
 
+from ecgnb.book import site
 from ecgnb.book.chapter import NEEDS
 from ecgnb.book.claims import CLAIMS
 
@@ -224,6 +227,28 @@ def test_the_solutions_of_the_exercises_are_folded(path):
     answers = re.findall(r"^(\d+)\. ", solved, flags=re.MULTILINE)
     assert numbers
     assert answers == numbers or (numbers == ["1"] and not answers)
+
+
+def test_a_work_has_the_label_that_the_text_calls_it_by():
+    site.setup(None)
+    style = find_plugin("pybtex.style.formatting", "author_year")()
+    works = parse_file(str(BOOK / "references.bib")).entries
+    labels = {one.key: one.label for one in style.format_entries(works.values())}
+    assert labels["matyschik2020"] == "Matyschik et al., 2020"
+    assert labels["kingma2014"] == "Kingma and Welling, 2014"
+    assert labels["horacek2008"] == "Horáček et al., 2008"
+    assert len(set(labels.values())) == len(works)
+    assert ":style: author_year" in (BOOK / "bibliography.md").read_text()
+
+
+def test_works_after_1990_on_rebuilding_leads_and_on_attribution_are_related():
+    works = parse_file(str(BOOK / "references.bib")).entries
+    text = (BOOK / "related_work.md").read_text()
+    for heading, least in (("Rebuilding leads", 15), ("Explaining networks on the ECG", 5)):
+        section = text.split(f"## {heading}\n")[1].split("\n## ")[0]
+        rows = re.findall(r"^\| \{cite:t\}`(\w+)` \|(.+)\|$", section, flags=re.M)
+        assert sum(int(works[key].fields["year"]) > 1990 for key, _ in rows) >= least
+        assert all(cell.strip() for _, row in rows for cell in row.split("|"))
 
 
 def test_every_entry_of_the_bibliography_is_cited():

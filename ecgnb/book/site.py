@@ -89,6 +89,60 @@ def _git(folder: Path, what: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
+def _cited_as(names: list[str], year: str) -> str:
+    """Return the label of a work in the bibliography: what the text calls it by.
+
+    Parameters
+    ----------
+    names
+        Last names of its authors, in order.
+    year
+        Of publication.
+
+    Examples
+    --------
+    >>> _cited_as(["Kingma", "Welling"], "2014")
+    'Kingma and Welling, 2014'
+    >>> _cited_as(["Zhu", "Pan", "Cheng", "Huan"], "2018")
+    'Zhu et al., 2018'
+    """
+    shown = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
+    return f"{shown}, {year}"
+
+
+def setup(_app: object) -> dict[str, bool]:
+    """Teach Sphinx the style `author_year` for the bibliography, as an extension of the book."""
+    from pybtex.plugin import register_plugin
+    from pybtex.style.formatting.plain import Style
+    from pybtex.style.labels import BaseLabelStyle
+
+    class Labels(BaseLabelStyle):
+        def format_labels(self, sorted_entries: list) -> Iterable[str]:
+            for entry in sorted_entries:
+                people = [*entry.persons["author"]]
+                names = [" ".join([*one.prelast_names, *one.last_names]) for one in people]
+                yield _cited_as([_plain(name) for name in names], entry.fields["year"])
+
+    class AuthorYear(Style):
+        default_label_style = Labels
+
+    register_plugin("pybtex.style.formatting", "author_year", AuthorYear)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _plain(name: str) -> str:
+    r"""Return a name in BibTeX's spelling as readers see it.
+
+    Examples
+    --------
+    >>> _plain("Hor{\\'a}{\\v c}ek")
+    'Horáček'
+    """
+    from pybtex.richtext import Text
+
+    return str(Text.from_latex(name))
+
+
 def _reading_minutes(path: Path) -> float:
     """Return how long a notebook takes to read, at 200 words and 20 lines of code a minute."""
     cells = nbformat.read(path, as_version=4).cells
