@@ -43,6 +43,7 @@ ROOMS = {
         r"reconstruction\.(lead_sets|set_scores)|studies\.lead_sets|(signals|studies)\.measures"
         r"|studies\.(diagnosis|delineation|watch_leads)",
     ),
+    "second edition": (3, r"figures\.(diagram_parts|diagrams|diagrams_of_use)"),
 }
 MOST_IMPORTS = 3
 

@@ -5,6 +5,16 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
+        "diagram_parts": ["sheet"],
+        "diagrams": [
+            "draw_electrodes",
+            "draw_grad_cam",
+            "draw_heads",
+            "draw_look_up",
+            "draw_pairs",
+            "draw_split",
+            "draw_vae",
+        ],
         "ecg": ["plot_ecg", "plot_error", "plot_reconstruction"],
         "interactive": ["show_relevance", "show_score_map"],
         "live": ["page_html"],
