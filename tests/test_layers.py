@@ -37,6 +37,7 @@ ROOMS = {
     ),
     "each head to its plateau": (1, r"studies\.heads"),
     "the power of a comparison": (1, r"studies\.power"),
+    "second edition": (1, r"figures\.tables"),
     "recordings of any length": (4, r"reconstruction\.(blocks|streaming|cells)"),
     "which leads, which measures": (
         8,

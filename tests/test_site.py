@@ -53,6 +53,33 @@ CUT_OFF = """[...document.querySelectorAll(".bd-article pre, .bd-article .cell_o
   .filter((box) => box.scrollWidth > box.clientWidth + 1)
   .map((box) => box.textContent.trim().slice(0, 60))"""
 
+# What is wrong with the tables of a page, as wide as the page is now: cut off, raw names and
+# absent values of the code, too many columns, numbers that do not stand at the right.
+TABLES = """() => [...document.querySelectorAll(".bd-article table")].flatMap((table) => {
+  const found = [], words = (cell) => cell.textContent.trim();
+  const box = table.closest(".ecgnb-table, .pst-scrollable-table-container");
+  const edge = (box ?? table.closest(".bd-article")).getBoundingClientRect().right;
+  if (table.getBoundingClientRect().right > edge + 1) {
+    const style = box && getComputedStyle(box);
+    const hint = style && style.overflowX === "auto" && style.backgroundImage.includes("gradient");
+    if (!hint) found.push("cut off without a hint");
+    else if (window.innerWidth > 1000) found.push("too wide for a laptop");
+  }
+  const rows = [...table.rows], heads = [...table.querySelectorAll("th, thead td")].map(words);
+  found.push(...heads.filter((text) => /[A-Za-z0-9]_[A-Za-z0-9]/.test(text) && !/^s\\d/.test(text))
+    .map((text) => `raw name ${text}`));
+  const cells = [...table.querySelectorAll("td, th")];
+  found.push(...cells.map(words).filter((text) => /^(nan|none|nat|<na>|[-\u2212]0\\.?0*)$/i.test(text))
+    .map((text) => `a cell says ${text}`));
+  const most = Math.max(...rows.map((row) => row.cells.length));
+  if (most > 6) found.push(`${most} columns`);
+  const isNumber = (text) => /^[-+\u2212]?\\d[\\d.,\u202f]*( \\(.* to .*\\))?$/.test(text);
+  if (table.closest(".cell_output")) found.push(...[...table.querySelectorAll("tbody td")]
+    .filter((cell) => isNumber(words(cell)) && getComputedStyle(cell).textAlign !== "right")
+    .map((cell) => `${words(cell)} stands at the left`));
+  return found.map((one) => `${heads.slice(0, 3).join(" | ")}: ${one}`);
+})"""
+
 
 @pytest.fixture(scope="module")
 def browser():
@@ -82,9 +109,10 @@ def look(browser):
         page.on("pageerror", lambda error: found["errors"].append(str(error)))
         page.on("request", lambda request: found["requests"].append(request.url))
         page.goto(path.as_uri())
-        found["too_wide"] = {390: wide(page)}
+        found["too_wide"], found["tables"] = {390: wide(page)}, page.evaluate(TABLES)
         page.set_viewport_size({"width": 1366, "height": 800})
         found["too_wide"][1366] = wide(page)
+        found["tables"] += page.evaluate(TABLES)
         found["alternatives"] = page.evaluate("[...document.images].map((image) => image.alt)")
         if path in INSPECTED:
             page.evaluate(AXE_SCRIPT)
@@ -111,6 +139,36 @@ def test_a_page_is_quiet_and_self_contained(look, path):
 @each_page
 def test_a_page_fits_a_phone_and_a_laptop(look, path):
     assert {width: more for width, more in look(path)["too_wide"].items() if more > 0} == {}
+
+
+@in_browser
+@each_page
+def test_a_table_is_for_people(look, path):
+    assert look(path)["tables"] == []
+
+
+BAD_TABLE = """<div class="cell_output"><table><thead><tr><th>r_mean</th><th>b</th><th>c</th>
+<th>d</th><th>e</th><th>f</th><th>g</th></tr></thead><tbody><tr><td style="text-align: left">0.93
+</td><td>nan</td><td>-0.0</td><td>None</td><td style="min-width: 2000px">x</td><td></td><td></td>
+</tr></tbody></table></div>"""
+
+
+@in_browser
+def test_a_bad_table_on_a_page_is_caught(browser):
+    page = browser.new_page(viewport={"width": 1366, "height": 800})
+    page.goto((SITES[0] / "03_least_squares.html").as_uri())
+    page.evaluate("(bad) => document.querySelector('.bd-article').innerHTML += bad", BAD_TABLE)
+    found = {one.split(": ")[1] for one in page.evaluate(TABLES)}
+    page.close()
+    assert found == {
+        "cut off without a hint",
+        "raw name r_mean",
+        "a cell says nan",
+        "a cell says -0.0",
+        "a cell says None",
+        "7 columns",
+        "0.93 stands at the left",
+    }
 
 
 @in_browser

@@ -56,5 +56,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "plot_told",
         ],
         "style": ["COLOURS", "PALETTE", "use_style"],
+        "tables": ["show_table", "show_verdicts"],
     },
 )

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from ecgnb.explanation.shares import AXES, ENOUGH_POWER, LAYERS, LEVEL
 from ecgnb.figures.scores import plot_matrix
 from ecgnb.figures.style import COLOURS, TRUTH, colour_conditions
+from ecgnb.figures.tables import in_words
 from ecgnb.leads import LEADS
 
 _SHOWN = ("II", "V2", "V5")
@@ -104,7 +105,7 @@ def plot_shares(axes: Axes, summary: pd.DataFrame, *, axis: str, value: str = "s
     axes.axhline(1 / len(names) if value == "share" else 1, color="grey", ls="--", lw=0.8)
     axes.set_xticks(range(len(names)), names)
     for target, colour in colours.items():
-        axes.plot([], [], "s", ms=7, color=colour, label=target)
+        axes.plot([], [], "s", ms=7, color=colour, label=in_words(target))
     for attribution, marker in markers.items():
         axes.plot([], [], marker, ms=4, color="black", mfc="none", label=attribution)
     above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
@@ -167,7 +168,7 @@ def plot_randomised(axes: Sequence[Axes], numbers: pd.DataFrame) -> None:
     rows = numbers.loc[[f"randomised down to {name}" for name in LAYERS]]
     for axis, name in zip(axes, rows.columns.unique(0), strict=False):
         for target, course in rows[name].dropna(axis=1).items():
-            axis.plot(range(len(LAYERS)), course, marker="o", ms=3, label=target)
+            axis.plot(range(len(LAYERS)), course, marker="o", ms=3, label=in_words(target))
         axis.set_xticks(range(len(LAYERS)), LAYERS, rotation=30)
         axis.axhline(0.5, color="grey", ls="--", lw=0.8)
         axis.set(title=name, ylabel="rank correlation", ylim=(-1.05, 1.05))
@@ -199,7 +200,7 @@ def plot_power(axes: Axes, refits: pd.DataFrame, *, axis: str) -> Axes:
         axes.plot(100 * rows["size"], rows["beyond"], marker=kinds[kind], **look)
         axes.vlines(100 * rows["size"], rows["low"], rows["high"], color=measures[measure], lw=1)
     for label, colour in measures.items():
-        axes.plot([], [], color=colour, lw=2, label=label)
+        axes.plot([], [], color=colour, lw=2, label=in_words(label))
     for label, marker in kinds.items():
         axes.plot([], [], marker, color="black", mfc="none", ms=5, label=label)
     axes.axhline(ENOUGH_POWER, color="grey", ls="--", lw=0.8)

@@ -8,6 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from ecgnb.figures.style import COLOURS
+from ecgnb.figures.tables import in_words
 from ecgnb.leads import LEADS, LIMB_LEADS
 from ecgnb.paper import PAPER
 from ecgnb.reconstruction.scores import hearts_of
@@ -77,7 +78,8 @@ def plot_intervals(axes: Axes, table: pd.DataFrame, *, value: str, label: str) -
     stem = value.removesuffix("_mean")
     axes.hlines(rows, table[f"{stem}_low"], table[f"{stem}_high"], color=COLOURS[0], lw=2)
     axes.plot(table[value], rows, "o", color=COLOURS[0], ms=5)
-    axes.set_yticks(rows, table["method"] if "method" in table else table.iloc[:, 0])
+    names = table["method"] if "method" in table else table.iloc[:, 0]
+    axes.set_yticks(rows, [in_words(name) for name in names])
     axes.set_xlabel(label)
     axes.grid(axis="x", color="#e5e5e5", lw=0.6)
     return axes
@@ -97,7 +99,7 @@ def plot_hearts(axes: Axes, table: pd.DataFrame) -> Axes:
     rows = np.arange(len(ordered))
     axes.hlines(rows, ordered.min(axis=1), ordered.max(axis=1), color="#d9d9d9", lw=1.5)
     for name, colour, marker in zip(ordered, COLOURS, "osD^", strict=False):
-        axes.plot(ordered[name], rows, marker, color=colour, ms=5, label=name)
+        axes.plot(ordered[name], rows, marker, color=colour, ms=5, label=in_words(name))
     axes.set_yticks(rows, [str(name).removeprefix("ptbdb/") for name in ordered.index])
     axes.set_xlabel("mean r")
     axes.figure.legend(frameon=False, ncols=2, loc="outside upper center")
@@ -122,7 +124,7 @@ def plot_curve(axes: Axes, table: pd.DataFrame, x: str, *, label: str) -> Axes:
     for number, (name, rows) in enumerate(table.groupby("method", sort=False)):
         rows, colour = rows.sort_values(x), COLOURS[number]
         places = np.array([values.index(value) for value in rows[x]]) + 0.06 * (number - 2)
-        axes.plot(places, rows["r_mean"], "o-", color=colour, ms=4, label=name)
+        axes.plot(places, rows["r_mean"], "o-", color=colour, ms=4, label=in_words(name))
         axes.vlines(places, rows["r_low"], rows["r_high"], color=colour, lw=1)
     axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
     axes.set(xlabel=label, ylabel="mean r")
@@ -143,7 +145,7 @@ def plot_told(axes: Axes, table: pd.DataFrame) -> Axes:
     for (_, row), colour in zip(table.iterrows(), COLOURS, strict=False):
         axes.hlines(row["shown"], row["false_low"], row["false_high"], color=colour, lw=1)
         axes.vlines(row["false"], row["shown_low"], row["shown_high"], color=colour, lw=1)
-        label = f"{row['method']}, {row['n_visible']} lead{'s' * (row['n_visible'] > 1)}"
+        label = f"{in_words(row['method'])}, {row['n_visible']} lead{'s' * (row['n_visible'] > 1)}"
         axes.plot(row["false"], row["shown"], "o", color=colour, ms=6, label=label)
     axes.set(xlabel="false alarms", ylabel="shown", ylim=(-0.03, 1.03))
     return axes
@@ -183,7 +185,7 @@ def plot_multiverse(axes: Sequence[Axes], table: pd.DataFrame) -> None:
     for row, (choice, value) in enumerate(options):
         members = np.flatnonzero(table[choice] == value)
         axes[2].plot(members, np.full(members.size, row), "s", ms=3.5, color="0.35")
-    labels = [f"{choice.removesuffix('_s')} {value}" for choice, value in options]
+    labels = [f"{choice.removesuffix('_s')} {in_words(value)}" for choice, value in options]
     axes[2].set_yticks(range(len(options)), labels, fontsize=7)
     axes[2].invert_yaxis()
     axes[2].set_xlabel("members of the family, in order of r")
