@@ -1,6 +1,9 @@
 """One look for every figure: true ECG paper, colours that everybody can tell apart."""
 
+import ast
 import itertools
+import json
+import re
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -10,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ecgnb.book.chapter import ROOT
-from ecgnb.figures import ecg, maps, recordings, style
+from ecgnb.figures import ecg, maps, recordings, scores, style
 from ecgnb.leads import LEADS
 from ecgnb.records.labels import CONDITIONS
 
@@ -213,4 +216,98 @@ def test_the_power_of_each_measure_is_a_line_over_the_size_of_what_was_planted()
     for line in drawn:
         np.testing.assert_allclose(line.get_xdata(), [10, 40])
         np.testing.assert_allclose(line.get_ydata(), [0.2, 0.9])
+    plt.close(figure)
+
+
+PAGE_PX, PHONE_PX, WIDE_PHONE_PX = 741, 342, 520  # what a figure gets; the last by tables.css
+
+
+def label_px(width_in, shown_px):
+    """The height of the smallest letters of a figure where a page shows it."""
+    return style.SMALLEST_PT / 72 * shown_px / width_in
+
+
+def test_the_widths_of_figures_make_their_letters_legible_on_page_and_phone():
+    assert label_px(style.WIDTH_IN, PHONE_PX) >= 8
+    assert label_px(style.WIDE_IN, WIDE_PHONE_PX) >= 8
+    assert label_px(style.WIDE_IN, PAGE_PX) >= 9
+    styles = (ROOT / "book/_static/tables.css").read_text()
+    assert f"img.ecgnb-wide {{ min-width: {WIDE_PHONE_PX}px;" in styles
+
+
+def figure_cells():
+    """The source of every cell that sets the size of a figure, its width, and its class."""
+    for path in sorted((ROOT / "book").glob("*.ipynb")):
+        for cell in json.loads(path.read_text())["cells"]:
+            source = "".join(cell["source"])
+            found = re.search(r"figsize(?:=|\": )\(([\d.]+), ", source)
+            if cell["cell_type"] == "code" and found:
+                image = cell["metadata"].get("mystnb", {}).get("image", {})
+                yield f"{path.stem} {cell['id']}", float(found[1]), image.get("classes", "")
+
+
+def test_no_figure_of_a_notebook_is_wider_than_it_is_shown():
+    cells = list(figure_cells())
+    assert len(cells) > 30
+    limits = {"": style.WIDTH_IN, "ecgnb-wide": style.WIDE_IN}
+    assert [name for name, width, classes in cells if width > limits[classes]] == []
+
+
+def small_letters(source):
+    """Numbers and words in a piece of code that make letters smaller than the smallest."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.keyword) and node.arg in {"fontsize", "labelsize", "font_scale"}:
+            value = node.value.value if isinstance(node.value, ast.Constant) else style.SMALLEST_PT
+            if isinstance(value, str) or value < style.SMALLEST_PT:
+                yield node.value.lineno, value
+
+
+def test_no_figure_makes_its_letters_smaller():
+    sources = {path.name: path.read_text() for path in (ROOT / "ecgnb/figures").glob("*.py")}
+    for path in (ROOT / "book").glob("*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+        sources[path.name] = "\n".join(code)
+    assert {
+        name: found for name, text in sources.items() if (found := [*small_letters(text)])
+    } == {}
+    planted = 'axes.legend(fontsize=7)\naxes.set_xticklabels(names, fontsize="small")'
+    assert list(small_letters(planted)) == [(1, 7), (2, "small")]
+
+
+def test_the_style_sets_no_letters_below_the_smallest():
+    with matplotlib.rc_context():
+        style.use_style()
+        names = ("xtick.labelsize", "ytick.labelsize", "axes.labelsize", "legend.fontsize")
+        assert {matplotlib.rcParams[name] for name in names} == {style.SMALLEST_PT}
+
+
+def test_maps_that_are_compared_have_one_colour_scale():
+    figure, axes = plt.subplots(1, 2)
+    tables = [pd.DataFrame([[low, 0.5], [0.2, high]]) for low, high in ((0.1, 0.6), (0.3, 0.9))]
+    scores.plot_matrices(
+        axes, dict(zip(["least_squares", "best"], tables, strict=True)), label="r"
+    )
+    assert {place.collections[0].get_clim() for place in axes} == {(0.1, 0.9)}
+    assert [place.get_title() for place in axes] == ["least squares", "best"]
+    assert len(figure.axes) == 3  # two maps, one bar
+    plt.close(figure)
+
+
+def test_shares_are_drawn_in_a_panel_for_each_map_with_a_mark_for_each_target():
+    rows = [
+        ("wave", name, map_name, target, 0.2, 0.1, 0.3)
+        for map_name in ("Grad-CAM", "integrated gradients")
+        for target in ("latent_norm", "top_latent", "error_T")
+        for name in ("P", "QRS", "T")
+    ]
+    columns = ["axis", "name", "attribution", "target", "share", "low", "high"]
+    figure, axes = plt.subplots(2, 1, layout="constrained")
+    maps.plot_shares(axes, pd.DataFrame(rows, columns=columns), axis="wave")
+    for place, title in zip(axes, ("Grad-CAM", "integrated gradients"), strict=True):
+        marks = [line for line in place.lines if len(line.get_xdata()) == 3]
+        assert place.get_title() == title
+        assert len(marks) == 3
+        places = np.concatenate([line.get_xdata() for line in marks])
+        assert np.diff(np.sort(places)).min() > 0.1  # no mark covers another
     plt.close(figure)

@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from ecgnb.figures import style
+
 ROOT = Path(__file__).resolve().parent.parent
 SITES = [site for site in (ROOT / "build/html", ROOT / "build/html-real") if site.is_dir()]
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -69,7 +71,8 @@ TABLES = """() => [...document.querySelectorAll(".bd-article table")].flatMap((t
   found.push(...heads.filter((text) => /[A-Za-z0-9]_[A-Za-z0-9]/.test(text) && !/^s\\d/.test(text))
     .map((text) => `raw name ${text}`));
   const cells = [...table.querySelectorAll("td, th")];
-  found.push(...cells.map(words).filter((text) => /^(nan|none|nat|<na>|[-\u2212]0\\.?0*)$/i.test(text))
+  const absent = /^(nan|none|nat|<na>|[-\u2212]0\\.?0*)$/i;
+  found.push(...cells.map(words).filter((text) => absent.test(text))
     .map((text) => `a cell says ${text}`));
   const most = Math.max(...rows.map((row) => row.cells.length));
   if (most > 6) found.push(`${most} columns`);
@@ -79,6 +82,16 @@ TABLES = """() => [...document.querySelectorAll(".bd-article table")].flatMap((t
     .map((cell) => `${words(cell)} stands at the left`));
   return found.map((one) => `${heads.slice(0, 3).join(" | ")}: ${one}`);
 })"""
+
+# Figures whose smallest letters are lower on the page than some height, by the scale at which the
+# page shows them: they are drawn at 130 dots an inch, in letters of style.SMALLEST_PT and more.
+SMALL_FIGURES = """([natural, least]) =>
+  [...document.querySelectorAll(".bd-article .cell_output img, .bd-article figure img")]
+    .filter((image) => /\\.png$|^data:image.png/.test(image.src))
+    .filter((image) => image.clientWidth > 0)
+    .map((image) => [image.alt, natural * image.clientWidth / image.naturalWidth])
+    .filter(([, height]) => height < least).map(([alt, height]) => `${alt}: ${height} px`)"""
+NATURAL_PX = style.SMALLEST_PT / 72 * 130
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +123,11 @@ def look(browser):
         page.on("request", lambda request: found["requests"].append(request.url))
         page.goto(path.as_uri())
         found["too_wide"], found["tables"] = {390: wide(page)}, page.evaluate(TABLES)
+        found["small"] = page.evaluate(SMALL_FIGURES, [NATURAL_PX, 8])
         page.set_viewport_size({"width": 1366, "height": 800})
         found["too_wide"][1366] = wide(page)
         found["tables"] += page.evaluate(TABLES)
+        found["small"] += page.evaluate(SMALL_FIGURES, [NATURAL_PX, 9])
         found["alternatives"] = page.evaluate("[...document.images].map((image) => image.alt)")
         if path in INSPECTED:
             page.evaluate(AXE_SCRIPT)
@@ -145,6 +160,12 @@ def test_a_page_fits_a_phone_and_a_laptop(look, path):
 @each_page
 def test_a_table_is_for_people(look, path):
     assert look(path)["tables"] == []
+
+
+@in_browser
+@each_page
+def test_the_letters_of_figures_are_legible_on_a_laptop_and_on_a_phone(look, path):
+    assert look(path)["small"] == []
 
 
 BAD_TABLE = """<div class="cell_output"><table><thead><tr><th>r_mean</th><th>b</th><th>c</th>

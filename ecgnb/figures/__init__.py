@@ -50,6 +50,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "plot_intervals",
             "plot_lead_numbers",
             "plot_lead_scores",
+            "plot_matrices",
             "plot_matrix",
             "plot_multiverse",
             "plot_set_classes",

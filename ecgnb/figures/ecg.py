@@ -47,7 +47,6 @@ def _label_paper(axes: Axes, starts: np.ndarray, bases: np.ndarray, duration_s: 
     )
     axes.set_yticks([base + mv for base in bases for mv in (0, 1)], ["0", "1"] * len(bases))
     axes.set(xlabel="time / s (25 mm/s)", ylabel="voltage / mV (10 mm/mV)")
-    axes.tick_params(labelsize=8)
     figure = axes.figure
     if len(figure.axes) == 1:
         (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
@@ -61,7 +60,7 @@ def plot_error(axes: Axes, error_mv: np.ndarray, sampling_rate: float) -> Axes:
     level = axes.get_ylim()[0] + 0.6
     times = _PULSE_S + np.arange(len(error_mv)) / sampling_rate
     axes.plot(times, error_mv + level, color=COLOURS[0], linewidth=0.9)
-    axes.text(0.05, level, "error", fontsize=8, color=COLOURS[0], va="center")
+    axes.text(0.05, level, "error", color=COLOURS[0], va="center")
     return axes
 
 
@@ -98,7 +97,7 @@ def plot_reconstruction(
         line.set_color(TRUTH if name == lead else GUESS)
     text = f"{for_figure(made.name)}: {lead} recorded, 11 leads reconstructed"
     text += "" if bands is None else ", 90 % bands"
-    axes.set_title(f"{text}. Not for diagnosis.", fontsize=9)
+    axes.set_title(f"{text}. Not for diagnosis.")
     return axes
 
 
@@ -160,6 +159,7 @@ def plot_ecg(
         if overlay is not None:
             moved = overlay[place] - np.nanmedian(signals[place])
             axes.plot(times, base + moved, color=GUESS, lw=0.9)
-        axes.text(start + 0.02, base + 0.75, lead, fontsize=9, weight="bold")
+        box = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.5}
+        axes.text(start + 0.02, base + 0.75, lead, weight="bold", bbox=box, zorder=4)
     _label_paper(axes, starts, bases, duration_s)
     return axes

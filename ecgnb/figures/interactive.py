@@ -62,7 +62,9 @@ def show_score_map(cases: WorstCases) -> None:
 def _score_still(
     matrix: pd.DataFrame, cases: WorstCases, place: Sequence[int], pair: str
 ) -> Figure:
-    figure, axes = plt.subplots(2, 1, figsize=(7.5, 8), layout="constrained", height_ratios=(2, 1))
+    figure, axes = plt.subplots(
+        2, 1, figsize=(style.WIDTH_IN, 7), layout="constrained", height_ratios=(2, 1)
+    )
     scores.plot_matrix(axes[0], matrix, label="mean r")
     axes[0].set(xlabel="hidden lead", ylabel="visible lead")
     truth, guess = (part[*place][None] for part in (cases.truth, cases.guess))
@@ -126,8 +128,9 @@ def _where(table: pd.DataFrame) -> str:
 def _relevance_still(tables: dict[str, pd.DataFrame], lead: str) -> Figure:
     beat = tables["beat_mv"]
     methods = [name for name in tables if name != "beat_mv"]
+    size = style.WIDTH_IN, 2 + 3.5 * len(methods)
     figure, axes = plt.subplots(
-        1 + len(methods), 1, figsize=(8, 2 + 3.5 * len(methods)), layout="constrained",
+        1 + len(methods), 1, figsize=size, layout="constrained",
         height_ratios=(1, *[2.5] * len(methods)),
     )  # fmt: skip
     axes[0].plot(beat.columns, beat.loc[lead], color=style.TRUTH)

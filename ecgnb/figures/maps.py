@@ -48,7 +48,7 @@ def plot_explained(
     edges = (times[0] - step / 2, times[-1] + step / 2)
     for lead, colour in zip(_SHOWN, (COLOURS[6], TRUTH, COLOURS[0]), strict=True):
         axes[0].plot(times, beat.loc[lead], label=lead, color=colour, lw=1.1)
-    axes[0].legend(frameon=False, fontsize=7, loc="upper right", handlelength=1)
+    axes[0].legend(frameon=False, loc="upper right", handlelength=1)
     axes[0].set(xlim=edges, ylabel="mV", title=attribution)
     image = axes[1].imshow(
         relevance,
@@ -59,7 +59,7 @@ def plot_explained(
         extent=(*edges, len(LEADS) - 0.5, -0.5),
         interpolation="nearest",
     )
-    axes[1].set_yticks(range(len(LEADS)), LEADS, fontsize=8)
+    axes[1].set_yticks(range(len(LEADS)), LEADS)
     axes[1].set_xlabel("time after the R peak / s")
     axes[1].figure.colorbar(
         image,
@@ -75,13 +75,15 @@ def plot_explained(
         axis.axvline(0, color="#555555", lw=0.6, ls=":")
 
 
-def plot_shares(axes: Axes, summary: pd.DataFrame, *, axis: str, value: str = "share") -> Axes:
-    """Return the axes with shares or densities: a colour per target, a marker per attribution.
+def plot_shares(
+    axes: Sequence[Axes], summary: pd.DataFrame, *, axis: str, value: str = "share"
+) -> Sequence[Axes]:
+    """Return the axes with shares or densities: one axes per attribution, a colour per target.
 
     Parameters
     ----------
     axes
-        To draw on.
+        One for each attribution, above each other, with a common x axis.
     summary
         From `shares.summarise_shares`, of one condition.
     axis
@@ -91,25 +93,24 @@ def plot_shares(axes: Axes, summary: pd.DataFrame, *, axis: str, value: str = "s
     """
     chosen = summary[summary["axis"] == axis]
     names = list(dict.fromkeys(chosen["name"]))
-    markers = dict(zip(dict.fromkeys(chosen["attribution"]), "o^s", strict=False))
-    pairs = list(chosen.groupby(["attribution", "target"], sort=False))
-    offsets = np.linspace(-0.32, 0.32, len(pairs))
-    colours = dict(zip(dict.fromkeys(chosen["target"]), COLOURS, strict=False))
-    for offset, ((attribution, target), rows) in zip(offsets, pairs, strict=True):
-        rows = rows.set_index("name").reindex(names)
-        places = np.arange(len(names)) + offset
-        look = {"color": colours[target], "marker": markers[attribution], "ls": "", "ms": 4}
-        axes.plot(places, rows[value], **look)
-        if value == "share":
-            axes.vlines(places, rows["low"], rows["high"], color=colours[target], lw=1)
-    axes.axhline(1 / len(names) if value == "share" else 1, color="grey", ls="--", lw=0.8)
-    axes.set_xticks(range(len(names)), names)
-    for target, colour in colours.items():
-        axes.plot([], [], "s", ms=7, color=colour, label=in_words(target))
-    for attribution, marker in markers.items():
-        axes.plot([], [], marker, ms=4, color="black", mfc="none", label=attribution)
-    above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
-    axes.legend(frameon=False, fontsize=8, ncols=4, **above)
+    targets = list(dict.fromkeys(chosen["target"]))
+    offsets = np.linspace(-0.3, 0.3, len(targets))
+    for place, (attribution, group) in zip(
+        axes, chosen.groupby("attribution", sort=False), strict=True
+    ):
+        for target, offset, colour, marker in zip(
+            targets, offsets, COLOURS, "os^DvP", strict=False
+        ):
+            rows = group[group["target"] == target].set_index("name").reindex(names)
+            where, look = np.arange(len(names)) + offset, {"color": colour, "ls": "", "ms": 5}
+            place.plot(where, rows[value], marker=marker, label=in_words(target), **look)
+            if value == "share":
+                place.vlines(where, rows["low"], rows["high"], color=colour, lw=1)
+        place.axhline(1 / len(names) if value == "share" else 1, color="grey", ls="--", lw=0.8)
+        place.set_xticks(range(len(names)), names)
+        place.set_title(attribution)
+    above = {"loc": "outside upper center", "ncols": 2, "frameon": False}
+    axes[0].figure.legend(*axes[0].get_legend_handles_labels(), **above)
     return axes
 
 
@@ -172,7 +173,7 @@ def plot_randomised(axes: Sequence[Axes], numbers: pd.DataFrame) -> None:
         axis.set_xticks(range(len(LAYERS)), LAYERS, rotation=30)
         axis.axhline(0.5, color="grey", ls="--", lw=0.8)
         axis.set(title=name, ylabel="rank correlation", ylim=(-1.05, 1.05))
-    axes[-1].legend(frameon=False, fontsize=7, loc="lower left")
+    axes[-1].legend(frameon=False, loc="lower left")
 
 
 def plot_power(axes: Axes, refits: pd.DataFrame, *, axis: str) -> Axes:

@@ -7,7 +7,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from ecgnb.figures.style import COLOURS
+from ecgnb.figures.style import COLOURS, SMALLEST_PT
 from ecgnb.figures.tables import in_words
 from ecgnb.leads import LEADS, LIMB_LEADS
 from ecgnb.paper import PAPER
@@ -57,10 +57,37 @@ def plot_expectation(axes: Axes, table: pd.DataFrame) -> Axes:
 
 def plot_matrix(axes: Axes, matrix: pd.DataFrame, *, label: str, **options: object) -> Axes:
     """Return the axes with a heat map of a table; rows and columns keep their order."""
-    settings = {"cmap": "viridis", "annot": True, "fmt": ".2f", "annot_kws": {"size": 6.5}}
+    settings = {"cmap": "viridis", "annot": True, "fmt": ".2f", "annot_kws": {"size": SMALLEST_PT}}
     sns.heatmap(matrix, ax=axes, cbar_kws={"label": label}, **(settings | options))
     axes.tick_params(axis="both", labelrotation=0, length=0)
     axes.tick_params(axis="x", labelrotation=45)
+    return axes
+
+
+def plot_matrices(
+    axes: Sequence[Axes], matrices: Mapping[str, pd.DataFrame], *, label: str
+) -> Sequence[Axes]:
+    """Return the axes with heat maps of several tables in one colour scale, with one bar for all.
+
+    Parameters
+    ----------
+    axes
+        One for each table.
+    matrices
+        By the title of each.
+    label
+        What the colours mean.
+    """
+    low = min(float(np.nanmin(matrix)) for matrix in matrices.values())
+    high = max(float(np.nanmax(matrix)) for matrix in matrices.values())
+    for place, (title, matrix) in zip(axes, matrices.items(), strict=True):
+        look = {"cmap": "viridis", "vmin": low, "vmax": high, "cbar": False, "square": True}
+        sns.heatmap(matrix, ax=place, xticklabels=True, yticklabels=True, **look)
+        place.set(title=in_words(title), xlabel="", ylabel="")
+        place.tick_params(axis="x", labelrotation=90, length=0)
+        place.tick_params(axis="y", labelrotation=0, length=0)
+    bar = {"location": "bottom", "shrink": 0.6, "aspect": 40, "label": label}
+    axes[0].figure.colorbar(axes[0].collections[0], ax=list(axes), **bar)
     return axes
 
 
@@ -128,7 +155,7 @@ def plot_curve(axes: Axes, table: pd.DataFrame, x: str, *, label: str) -> Axes:
         axes.vlines(places, rows["r_low"], rows["r_high"], color=colour, lw=1)
     axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
     axes.set(xlabel=label, ylabel="mean r")
-    axes.figure.legend(frameon=False, ncols=2, loc="outside upper center", fontsize=9)
+    axes.figure.legend(frameon=False, ncols=2, loc="outside upper center")
     return axes
 
 
@@ -186,7 +213,7 @@ def plot_multiverse(axes: Sequence[Axes], table: pd.DataFrame) -> None:
         members = np.flatnonzero(table[choice] == value)
         axes[2].plot(members, np.full(members.size, row), "s", ms=3.5, color="0.35")
     labels = [f"{choice.removesuffix('_s')} {in_words(value)}" for choice, value in options]
-    axes[2].set_yticks(range(len(options)), labels, fontsize=7)
+    axes[2].set_yticks(range(len(options)), labels)
     axes[2].invert_yaxis()
     axes[2].set_xlabel("members of the family, in order of r")
 
@@ -223,8 +250,6 @@ def plot_set_classes(axes: Axes, sets: Sequence[tuple[Sequence[str], int]]) -> A
     axes.set_xticks(middles, [str(size) for size in range(7)])
     for size in range(1, 7):
         axes.axvline(np.flatnonzero(sizes == size)[0], color="0.3", lw=0.8)
-    axes.text(0.5, 0.5, "\u2205", ha="center", va="center", fontsize=7)
-    axes.text(63.5, 7.5, "12", ha="center", va="center", fontsize=6)
     axes.invert_yaxis()
     axes.set(xlabel="number of chest leads, a column for each choice", ylabel="limb leads")
     return axes

@@ -18,19 +18,29 @@ TRUTH, GUESS, GRID, GRID_BOLD = "#1a1a1a", "#D55E00", "#f3d9d9", "#e6b3b3"
 
 MM_PER_S, MM_PER_MV = 25.0, 10.0
 
+# A page shows a figure at most 741 px wide, a phone 342 px. At these widths, inches, letters of
+# the smallest size, points, are at least 9 px high on the page and 8 px on a phone; a wide figure
+# keeps 520 px there and scrolls (class `ecgnb-wide`).
+WIDTH_IN, WIDE_IN, SMALLEST_PT = 6.0, 9.0, 10.2
+
+_SIZES = ("axes.title", "axes.label", "xtick.label", "ytick.label", "legend.font", "font.")
+
 
 def use_style() -> None:
     """Set the look of all figures: white paper, so that they are legible on any theme."""
-    sns.set_theme(style="ticks", context="notebook", font_scale=0.9)
+    sns.set_theme(style="ticks", context="paper")
     plt.rcParams.update(
         {
             "figure.dpi": 130,
+            "figure.figsize": (WIDTH_IN, 3.6),
             "savefig.facecolor": "white",
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.prop_cycle": plt.cycler(color=COLOURS),
             "svg.hashsalt": "ecgnb",
+            "legend.title_fontsize": SMALLEST_PT,
         }
+        | {f"{name}size": SMALLEST_PT for name in _SIZES}
     )
 
 
