@@ -37,14 +37,13 @@ ROOMS = {
     ),
     "each head to its plateau": (1, r"studies\.heads"),
     "the power of a comparison": (1, r"studies\.power"),
-    "second edition": (1, r"figures\.tables"),
     "recordings of any length": (4, r"reconstruction\.(blocks|streaming|cells)"),
     "which leads, which measures": (
         8,
         r"reconstruction\.(lead_sets|set_scores)|studies\.lead_sets|(signals|studies)\.measures"
         r"|studies\.(diagnosis|delineation|watch_leads)",
     ),
-    "second edition": (3, r"figures\.(diagram_parts|diagrams|diagrams_of_use)"),
+    "second edition": (4, r"figures\.(diagram_parts|diagrams|diagrams_of_use|tables)"),
 }
 MOST_IMPORTS = 3
 
@@ -203,7 +202,7 @@ def users_outside(root):
     return used
 
 
-ENTRY_POINTS = {"cli.commands:main", "book.serve:serve"}
+ENTRY_POINTS = {"cli.commands:main", "book.serve:serve", "book.site:setup"}
 
 
 def is_entry(module, node):
