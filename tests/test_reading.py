@@ -278,7 +278,7 @@ def runs():
         names = {"chapter": chapter, "scores": few, "ladder": scores.summarise(few)}
         if name == "05_every_lead":
             names["scores"] = pd.concat([few, heads])
-        names["shown"] = ["method", "n_heart", "r_mean", "r_low", "r_high", "r_median"]
+        names["shown"] = ["n_heart", "r_mean", "r_lowest", "mse_mean", "beyond_median"]
         first = next(n for n, cell in enumerate(cells) if "chapter.glue_all(" in cell)
         for cell in cells[:first]:
             if not NEEDS_SIGNALS.search(cell) or cell.startswith(("import", "chapter.save")):
