@@ -43,7 +43,10 @@ ROOMS = {
         r"reconstruction\.(lead_sets|set_scores)|studies\.lead_sets|(signals|studies)\.measures"
         r"|studies\.(diagnosis|delineation|watch_leads)",
     ),
-    "second edition": (4, r"figures\.(diagram_parts|diagrams|diagrams_of_use|tables)"),
+    "second edition": (
+        5,
+        r"figures\.(diagram_parts|diagrams|diagrams_of_use|tables)|explanation\.signs",
+    ),
 }
 MOST_IMPORTS = 3
 

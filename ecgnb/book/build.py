@@ -178,8 +178,11 @@ def _tidy(path: Path, page: Page) -> None:
 
 
 def _name_condition(notebook: nbformat.NotebookNode, condition: str) -> None:
-    """Give a copy of the condition template its own title, label and names of figures."""
+    """Give a copy of the condition template its own title, label, text and names of figures."""
     slug = condition_slug(condition).replace("_", "-")
+    notebook.cells = [
+        cell for cell in notebook.cells if cell.metadata.get("condition", condition) == condition
+    ]
     first = notebook.cells[0]
     first.source = first.source.replace(
         "# Look at one condition", f"# {condition.capitalize()}", 1

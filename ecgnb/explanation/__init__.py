@@ -56,6 +56,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "waves_of",
             "widen",
         ],
+        "signs": ["compare_signs", "signs_of", "tell_signs"],
         "vae": [
             "VaeOptions",
             "elbo_terms",

@@ -15,7 +15,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "draw_split",
             "draw_vae",
         ],
-        "ecg": ["plot_ecg", "plot_error", "plot_reconstruction"],
+        "ecg": ["plot_ecg", "plot_error", "plot_reconstruction", "plot_signs"],
         "interactive": ["show_relevance", "show_score_map"],
         "live": ["page_html"],
         "maps": [

@@ -6,7 +6,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from ecgnb.figures.style import COLOURS, GRID, GRID_BOLD, GUESS, MM_PER_MV, MM_PER_S, TRUTH
+from ecgnb.explanation.signs import Found, find_signs, level_beat
+from ecgnb.explanation.windows import BEFORE, SAMPLING_RATE
+from ecgnb.figures.style import (
+    COLOURS,
+    GRID,
+    GRID_BOLD,
+    GUESS,
+    MM_PER_MV,
+    MM_PER_S,
+    PALETTE,
+    TRUTH,
+)
 from ecgnb.leads import LEADS
 from ecgnb.records.record import Record
 from ecgnb.text import for_figure
@@ -163,3 +174,70 @@ def plot_ecg(
         axes.text(start + 0.02, base + 0.75, lead, weight="bold", bbox=box, zorder=4)
     _label_paper(axes, starts, bases, duration_s)
     return axes
+
+
+def plot_signs(
+    axes: Sequence[Axes],
+    windows: np.ndarray,
+    condition: str,
+    *,
+    healthy: np.ndarray | None = None,
+    told: Sequence[bool] = (),
+) -> Sequence[Axes]:
+    """Return the axes with the median beat of a condition and an arrow at each of its signs.
+
+    Parameters
+    ----------
+    axes
+        One for each lead with a sign, in the order of `signs.signs_of`.
+    windows
+        Beats of the people of the condition `(beat, lead, time)`, mV.
+    condition
+        Theirs; its colour is that of the beat.
+    healthy
+        Beats of healthy people, drawn behind in grey.
+    told
+        Whether the data show each sign; the words of one that they do not show say so.
+    """
+    signs = find_signs(windows, condition)
+    ends = [" (not here)" if not one else "" for one in told] or [""] * len(signs)
+    leads = list(dict.fromkeys(one.sign.lead for one in signs))
+    for place, lead in zip(axes, leads, strict=True):
+        drawn = [("healthy people", "0.55", "--", healthy)] if healthy is not None else []
+        drawn += [(condition, PALETTE[condition], "-", windows)]
+        for label, colour, style, beats in drawn:
+            course = level_beat(beats)[0][LEADS.index(lead)]
+            times_s = (np.arange(course.size) - BEFORE) / SAMPLING_RATE
+            place.plot(times_s, course, style, color=colour, lw=1.6, label=label)
+        place.axhline(0, color="0.85", lw=0.8, zorder=0)
+        place.margins(x=0, y=0.45)
+        here = [pair for pair in zip(signs, ends, strict=True) if pair[0].sign.lead == lead]
+        _point_at(here, place)
+        place.set(title=f"lead {lead}", ylabel="mV")
+    axes[-1].set_xlabel("time after the R peak / s")
+    named = {"loc": "outside upper center", "ncols": 2, "frameon": False}
+    axes[0].figure.legend(*axes[0].get_legend_handles_labels(), **named)
+    return axes
+
+
+def _point_at(signs: Sequence[tuple[Found, str]], axes: Axes) -> None:
+    """Write the words of signs at the edges of the axes, no two near each other, with arrows."""
+    low, high = axes.get_ylim()
+    before = (-1.0, False)
+    for one, end in sorted(signs, key=lambda pair: pair[0].time_s):
+        above = one.voltage_mv > (low + high) / 2
+        if one.time_s - before[0] < 0.3 and above == before[1]:
+            above = not above
+        before = (one.time_s, above)
+        early = -0.05 < one.time_s < 0.05
+        words = axes.annotate(
+            f"{one.sign.words}{end}",
+            xy=(one.time_s, one.voltage_mv),
+            xytext=(one.time_s + (-0.03 if early else 0.02), 0.96 if above else 0.04),
+            textcoords=axes.get_xaxis_transform(),
+            ha="right" if early else "center" if one.time_s > 0.15 else "left",
+            va="top" if above else "bottom",
+            color="0.4" if end else TRUTH,
+            arrowprops={"arrowstyle": "->", "color": "0.4" if end else TRUTH, "shrinkB": 2},
+        )
+        words.set_in_layout(False)
