@@ -83,6 +83,24 @@ def test_the_first_levels_of_the_index_become_lines_between_the_rows():
     ]  # fmt: skip
 
 
+def test_rows_of_a_group_stand_together_even_where_the_table_mixes_them():
+    index = pd.MultiIndex.from_product([("first", "second"), ("cam", "path")]).swaplevel()
+    shown = show_table(pd.DataFrame({"x": [1, 2, 3, 4]}, index=index))
+    assert texts(shown, "th") == ["x", "cam", "first", "second", "path", "first", "second"]
+    assert texts(shown) == ["1", "3", "2", "4"]
+
+
+def test_a_cell_that_is_a_word_is_not_taken_for_the_column_of_that_name():
+    table = pd.DataFrame({"inside": ["inside"]}, index=["same"])
+    assert texts(show_table(table)) == ["inside"]
+    assert texts(show_table(table), "th")[0] == "change, filtered inside the parts / mV"
+
+
+def test_a_column_that_usually_counts_keeps_its_decimals_where_it_does_not():
+    table = pd.DataFrame({"patients": [0.1447, 0.1304]}, index=["mean", "median"])
+    assert texts(show_table(table)) == ["0.145", "0.130"]
+
+
 def test_rows_that_only_count_have_no_numbers_and_the_first_column_names_them():
     shown = show_table(ladder().reset_index(), ["method", "n_heart"])
     assert texts(shown, "th") == ["method", "hearts", "mean", "average beat", "best"]

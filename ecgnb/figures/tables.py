@@ -43,12 +43,19 @@ _DASH = '<abbr title="no value">&ndash;</abbr>'
 
 
 @functools.cache
-def _known_words() -> dict[str, tuple[str, int | None]]:
-    """Return the words and usual decimals of every name that tables show."""
+def _known_words() -> dict[str, tuple[str, int | None, bool]]:
+    """Return of every name its words, its usual decimals and whether cells say it so as well.
+
+    A cell that says "inside" means the word, not the column of that name.
+    """
     text = resources.files("ecgnb").joinpath("data", "words.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines())
     return {
-        row["name"]: (row["words"], int(row["decimals"]) if row["decimals"] else None)
+        row["name"]: (
+            row["words"],
+            int(row["decimals"]) if row["decimals"] else None,
+            row["cells"] == "yes",
+        )
         for row in rows
     }
 
@@ -64,9 +71,10 @@ def show_table(
     """Return a table for people, as HTML that is the same in every build.
 
     Rows are named by the last level of the index; the levels before it become lines between the
-    rows. An index without a name that only counts is left out: then the first column names the
-    rows. A column with limits beside it (`r_mean` with `r_low` and `r_high`) shows them in its own
-    cell. Numbers stand at the right, a value that is absent is a dash.
+    rows, which stand together by them. An index without a name that only counts is left out: then
+    the first column names the rows. A column with limits beside it (`r_mean` with `r_low` and
+    `r_high`) shows them in its own cell. Numbers stand at the right, a value that is absent is a
+    dash.
 
     Parameters
     ----------
@@ -94,6 +102,7 @@ def show_table(
     >>> "lagged ridge" in page, "0.930" in page, "0.900 to 0.950" in page, "n_heart" in page
     (True, True, True, False)
     """
+    table = _grouped(table)
     names = list(columns if columns is not None else _without_limits(table))
     counts = table.index.name is None and pd.api.types.is_integer_dtype(table.index.dtype)
     n_column = len(names) + (not counts)
@@ -115,6 +124,22 @@ def show_table(
         '<div class="ecgnb-table" role="region" tabindex="0" aria-label="table">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _grouped(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose rows stand together by the first levels of the index, in their order.
+
+    Examples
+    --------
+    >>> index = pd.MultiIndex.from_tuples([("b", 1), ("a", 1), ("b", 2)])
+    >>> _grouped(pd.DataFrame({"x": [1, 2, 3]}, index=index))["x"].tolist()
+    [1, 3, 2]
+    """
+    if table.index.nlevels == 1:
+        return table
+    groups = pd.Series([key[:-1] for key in table.index])
+    order = groups.map({group: place for place, group in enumerate(groups.unique())})
+    return table.iloc[order.argsort(kind="stable")]
 
 
 def _limits_of(table: pd.DataFrame, name: str) -> tuple[str, str] | None:
@@ -141,7 +166,7 @@ def _words_of(name: object) -> str:
     """
     if isinstance(name, tuple):
         return ", ".join(_words_of(part) for part in name if part != "")
-    said = in_words(name) if " " in str(name) else _known_words().get(name, (name, None))[0]
+    said = in_words(name) if " " in str(name) else _known_words().get(name, (name,))[0]
     if _SNAKE.fullmatch(str(said)):
         raise ValueError(
             f"no words for the column {name!r}: give them with `columns={{{name!r}: ...}}`, or "
@@ -168,7 +193,7 @@ def in_words(text: object) -> str:
             return pattern.sub(words, text)
     known = _known_words()
     if text in known:
-        return known[text][0]
+        return known[text][0] if known[text][2] else text
     return _SNAKE.sub(lambda found: known.get(found[0], (found[0].replace("_", " "),))[0], text)
 
 
@@ -216,7 +241,9 @@ def _usual_decimals(name: object, values: pd.Series) -> int:
     """Return the decimals that a column usually has, or that its values ask for."""
     first = name[0] if isinstance(name, tuple) else name
     usual = _known_words().get(first, ("", None))[1]
-    return _decimals(values) if usual is None else usual
+    fit = _decimals(values)
+    hidden = usual == 0 and fit > 1  # a column of that name that does not count here
+    return fit if usual is None or hidden else usual
 
 
 def _number(value: float, decimals: int) -> str:
