@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
 import papermill
 import yaml
@@ -17,6 +18,9 @@ from papermill.exceptions import PapermillExecutionError
 
 from ecgnb.book.chapter import NEEDS, ROOT, label_of
 from ecgnb.book.site import chapter_facts, clear_outputs, repair_page, write_config, write_pdf
+from ecgnb.figures.diagram_parts import sheet
+from ecgnb.figures.diagrams_of_use import draw_book
+from ecgnb.figures.style import use_style
 from ecgnb.records.databases import data_folder, find_records
 from ecgnb.records.labels import CONDITIONS, condition_of, condition_slug
 from ecgnb.records.wfdb_header import HeaderError, parse_header
@@ -243,9 +247,19 @@ def _stage_sources(build: Build) -> Path:
     for page in all_pages:
         shutil.copy(build.executed / f"{page.name}.ipynb", stage)
     _write_contents(stage / "_toc.yml", all_pages)
+    _draw_map(stage / "_static" / "map.png")
     facts = chapter_facts(BOOK, build.executed, _chapter_names())
     write_config(ROOT / "_config.yml", stage / "_config.yml", facts)
     return stage
+
+
+def _draw_map(path: Path) -> None:
+    """Draw the map of the book that the index shows."""
+    with plt.rc_context():
+        use_style()
+        axes = draw_book(sheet())
+        axes.figure.savefig(path)
+        plt.close(axes.figure)
 
 
 def _run_sphinx(stage: Path, target: Path, builder: str) -> None:

@@ -6,9 +6,15 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 import yaml
+
+if TYPE_CHECKING:
+    from docutils import nodes
+    from sphinx.application import Sphinx
+    from sphinx.writers.html5 import HTML5Translator
 
 _GITHUB = re.compile(r"(?:https://github\.com/|git@github\.com:)([\w.-]+)/([\w.-]+?)(?:\.git)?/?$")
 
@@ -110,8 +116,12 @@ def _cited_as(names: list[str], year: str) -> str:
     return f"{shown}, {year}"
 
 
-def setup(_app: object) -> dict[str, bool]:
-    """Teach Sphinx the style `author_year` for the bibliography, as an extension of the book."""
+def setup(app: "Sphinx") -> dict[str, bool]:
+    """Teach Sphinx, as an extension of the book, to typeset equations and to label its sources.
+
+    Equations become MathML, which browsers typeset themselves, so that no page needs MathJax;
+    the bibliography gets the style `author_year`.
+    """
     from pybtex.plugin import register_plugin
     from pybtex.style.formatting.plain import Style
     from pybtex.style.labels import BaseLabelStyle
@@ -127,7 +137,45 @@ def setup(_app: object) -> dict[str, bool]:
         default_label_style = Labels
 
     register_plugin("pybtex.style.formatting", "author_year", AuthorYear)
+    app.add_html_math_renderer("mathml", (_write_inline, None), (_write_equation, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _write_inline(writer: "HTML5Translator", node: "nodes.math") -> None:
+    """Write a formula inside a line as MathML."""
+    writer.body.append(_to_mathml(node.astext(), as_block=False))
+    _done()
+
+
+def _write_equation(writer: "HTML5Translator", node: "nodes.math_block") -> None:
+    """Write an equation as MathML in a block that scrolls by itself, with its number if any."""
+    number = f'<span class="eqno">({node["number"]})</span>' if node["number"] else ""
+    name = f' id="{node["ids"][0]}"' if node["ids"] else ""
+    block = _to_mathml(node.astext(), as_block=True)
+    writer.body.append(
+        f'<div class="math ecgnb-equation"{name} tabindex="0">{block}{number}</div>\n'
+    )
+    _done()
+
+
+def _to_mathml(tex: str, *, as_block: bool) -> str:
+    """Return TeX as MathML.
+
+    Examples
+    --------
+    >>> _to_mathml("x^2", as_block=False).count("<msup>")
+    1
+    """
+    from docutils.utils.math.latex2mathml import tex2mathml
+
+    return tex2mathml(tex, as_block=as_block)
+
+
+def _done() -> None:
+    """Tell docutils that a node and all below it are written."""
+    from docutils import nodes
+
+    raise nodes.SkipNode
 
 
 def _plain(name: str) -> str:

@@ -22,7 +22,7 @@ from ecgnb.simulation.synthesis import simulate_twins
 
 BLUE, BROWN, GREEN, PURPLE = *COLOURS[:3], COLOURS[-1]
 
-ORANGE, INK, SOFT, LINE = GUESS, TRUTH, "#565b66", "#9aa1ad"
+ORANGE, INK, SOFT, LINE, RED = GUESS, TRUTH, "#565b66", "#9aa1ad", "#8c2d04"
 
 _WIDTH_IN, _DPI = 6.0, 200
 
