@@ -230,7 +230,7 @@ def test_the_solutions_of_the_exercises_are_folded(path):
 
 
 def test_a_work_has_the_label_that_the_text_calls_it_by():
-    site.setup(None)
+    site._register_labels()
     style = find_plugin("pybtex.style.formatting", "author_year")()
     works = parse_file(str(BOOK / "references.bib")).entries
     labels = {one.key: one.label for one in style.format_entries(works.values())}

@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import nbformat
 import pandas as pd
 import pytest
+from IPython.display import display
 
 from ecgnb.book.chapter import Chapter
 from ecgnb.reconstruction import scores
@@ -276,6 +277,7 @@ def runs():
         chapter = Recorded({"03_least_squares": few, "04_cnn": heads})
         cells = cells_of(BOOK / f"{name}.ipynb", "code")
         names = {"chapter": chapter, "scores": few, "ladder": scores.summarise(few)}
+        names["display"] = display
         if name == "05_every_lead":
             names["scores"] = pd.concat([few, heads])
         names["shown"] = ["n_heart", "r_mean", "r_lowest", "mse_mean", "beyond_median"]

@@ -122,6 +122,13 @@ def setup(app: "Sphinx") -> dict[str, bool]:
     Equations become MathML, which browsers typeset themselves, so that no page needs MathJax;
     the bibliography gets the style `author_year`.
     """
+    _register_labels()
+    app.add_html_math_renderer("mathml", (_write_inline, None), (_write_equation, None))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _register_labels() -> None:
+    """Make the bibliography's style `author_year` known."""
     from pybtex.plugin import register_plugin
     from pybtex.style.formatting.plain import Style
     from pybtex.style.labels import BaseLabelStyle
@@ -137,8 +144,6 @@ def setup(app: "Sphinx") -> dict[str, bool]:
         default_label_style = Labels
 
     register_plugin("pybtex.style.formatting", "author_year", AuthorYear)
-    app.add_html_math_renderer("mathml", (_write_inline, None), (_write_equation, None))
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def _write_inline(writer: "HTML5Translator", node: "nodes.math") -> None:
