@@ -21,11 +21,12 @@ from ecgnb.files import sha256_of
 from ecgnb.leads import LEADS, lead_index
 from ecgnb.reconstruction.another_day import LEAST_S, fit_another_day
 from ecgnb.reconstruction.average_beat import BeatModel
+from ecgnb.reconstruction.expectation import make_personal
 from ecgnb.reconstruction.linear import LagModel, lag_moments
 from ecgnb.reconstruction.methods import LeadModels
 from ecgnb.reconstruction.neighbours import fit_neighbours
 from ecgnb.reconstruction.pace import BEFORE_R, beat_at
-from ecgnb.reconstruction.prior import DAY_RATE_HZ, clean_record
+from ecgnb.reconstruction.prior import DAY_RATE_HZ, Prior, clean_record
 from ecgnb.records.record import Record
 from ecgnb.signals.beats import find_peaks
 
@@ -147,12 +148,24 @@ def _add_ridge(
     return BeatModel(model.beat, model.before, model.sampling_rate, model.input_lead, ridge)
 
 
+def _fit_personal(
+    calibrations: Sequence[np.ndarray],
+    inputs: Sequence[int],
+    *,
+    seed: int = 0,
+    prior: Prior | None = None,
+) -> LeadModels:
+    """Return the models that `ecgnb fit` makes: own look-up while it holds, else another day's."""
+    days = fit_another_day(calibrations, inputs, prior=prior).models
+    return LeadModels(tuple(make_personal(day)[0] for day in days))
+
+
 _METHODS = (
     DayMethod("population", _fit_population, 0.0, ("population",)),
     DayMethod("average_beat", _fit_average_beat, 2.0),
     DayMethod("average_beat_ridge", _fit_beat_ridge, 2.0, ("population",)),
     DayMethod("neighbours", _fit_neighbours, 2.0),
-    DayMethod("another_day", fit_another_day, LEAST_S, ("prior",)),
+    DayMethod("another_day", _fit_personal, LEAST_S, ("prior",)),
 )
 
 DAY_METHODS = {method.name: method for method in _METHODS}
