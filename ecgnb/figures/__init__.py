@@ -67,6 +67,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "plot_told",
         ],
         "style": ["COLOURS", "PALETTE", "use_style"],
-        "tables": ["show_table", "show_verdicts"],
+        "tables": ["in_words", "show_table", "show_verdicts"],
     },
 )

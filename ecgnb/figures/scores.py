@@ -181,7 +181,7 @@ def plot_told(axes: Axes, table: pd.DataFrame) -> Axes:
 def plot_history(axes: Axes, steps: Sequence[int], errors: np.ndarray, *, label: str) -> Axes:
     """Return the axes with validation errors `(check, member)`: median line, full range band."""
     errors = np.asarray(errors)
-    (line,) = axes.plot(steps, np.median(errors, axis=1), label=label)
+    (line,) = axes.plot(steps, np.median(errors, axis=1), label=in_words(label))
     low, high = errors.min(axis=1), errors.max(axis=1)
     axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.15, lw=0)
     axes.set(xlabel="step", ylabel="validation error (scaled units²)", yscale="log")
