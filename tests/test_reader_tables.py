@@ -114,6 +114,7 @@ def test_a_bar_has_its_ends_in_the_header_and_a_dot_per_known_row():
     places = [float(place) for place in re.findall(r'cx="([\d.]+)"', page)]
     assert places == sorted(places)
     assert 4 < places[0] < 80
+    assert page.count('viewBox="0 0 84 12"') == 2  # shrinks as a whole on a phone
 
 
 def test_too_many_columns_are_refused_with_what_there_is():

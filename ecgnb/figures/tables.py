@@ -349,7 +349,8 @@ class _Column:
             )
         drawn += f'<circle cx="{places[0]}" cy="{middle}" r="3.5" fill="currentColor"/>'
         return (
-            f'<svg class="ecgnb-dot" width="{_BAR_PX}" height="{_BAR_HEIGHT}" aria-hidden="true">'
+            f'<svg class="ecgnb-dot" width="{_BAR_PX}" height="{_BAR_HEIGHT}" '
+            f'viewBox="0 0 {_BAR_PX} {_BAR_HEIGHT}" aria-hidden="true">'
             f'<line x1="0" x2="{_BAR_PX}" y1="{middle}" y2="{middle}" stroke="currentColor" '
             f'stroke-opacity="0.25"/>{drawn}</svg>'
         )
