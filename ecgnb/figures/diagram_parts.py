@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, PathPatch, Rectangle
 from matplotlib.path import Path
 
-from ecgnb.figures.style import COLOURS, GUESS, TRUTH
+from ecgnb.figures.style import COLOURS, GUESS, SMALLEST_PT, TRUTH, WIDTH_IN
 from ecgnb.leads import LEADS
 from ecgnb.records.record import Record
 from ecgnb.signals.beats import find_peaks
@@ -24,16 +24,16 @@ BLUE, BROWN, GREEN, PURPLE = *COLOURS[:3], COLOURS[-1]
 
 ORANGE, INK, SOFT, LINE, RED = GUESS, TRUTH, "#565b66", "#9aa1ad", "#8c2d04"
 
-_WIDTH_IN, _DPI = 6.0, 200
+_PAD_IN = 0.1  # is put around each figure when it is shown
 
-SMALL, BIG = 10, 12
+SMALL, BIG = SMALLEST_PT, 12
 
 Place = tuple[float, float]
 
 
 def sheet() -> Axes:
     """Return the axes of a new figure as wide as the text of a page, for one diagram."""
-    return plt.figure(figsize=(_WIDTH_IN, 3.0), dpi=_DPI).add_axes((0, 0, 1, 1))
+    return plt.figure(figsize=(WIDTH_IN - 2 * _PAD_IN, 3.0)).add_axes((0, 0, 1, 1))
 
 
 def open_sheet(axes: Axes, height: float) -> Axes:
