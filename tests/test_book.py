@@ -6,9 +6,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from docutils.utils.math.latex2mathml import tex2mathml
 from pybtex.database import parse_file
 from pybtex.plugin import find_plugin
 
+from ecgnb import figures
 from ecgnb.book import site
 from ecgnb.book.chapter import NEEDS
 from ecgnb.book.claims import CLAIMS
@@ -280,3 +282,78 @@ def test_a_notebook_runs_after_all_whose_artifacts_it_reads(path):
 def test_a_styled_table_has_a_fixed_name_so_that_two_runs_are_the_same(path):
     code = "\n".join(cell.source for cell in code_cells(path))
     assert code.count(".style.") == code.count(".style.set_uuid(")
+
+
+NUMBERED = [path for path in NOTEBOOKS if path.stem[0].isdigit()]
+each_numbered = pytest.mark.parametrize("path", NUMBERED, ids=lambda path: path.stem)
+WITHOUT_MODEL = {"08_condition", "11_your_own_ecg"}  # they use the models of other chapters
+
+
+def diagrams_of(path):
+    return re.findall(
+        r"figures\.(draw_\w+)\(figures\.sheet\(\)\)", "\n".join(c.source for c in code_cells(path))
+    )
+
+
+@each_numbered
+def test_a_chapter_shows_a_diagram_before_its_first_section(path):
+    before = []
+    for cell in load(path).cells:
+        if cell.cell_type == "markdown" and re.search(r"^## ", cell.source, flags=re.MULTILINE):
+            break
+        before.append(cell.source)
+    assert len(diagrams_of(path)) == 1
+    assert f"figures.{diagrams_of(path)[0]}(figures.sheet());" in before
+
+
+def test_no_two_chapters_show_the_same_diagram():
+    shown = [name for path in NUMBERED for name in diagrams_of(path)]
+    assert sorted(set(shown)) == sorted(shown)
+    assert not [name for name in shown if not hasattr(figures, name)]
+
+
+def formulas(text):
+    """The formulas of a text, equations and those inside a line."""
+    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    return re.findall(r"\$\$\n(.*?)\n\$\$", text, re.DOTALL) + re.findall(
+        r"(?<!\$)\$([^$\n]+)\$(?!\$)", text
+    )
+
+
+def symbols(text):
+    """The letters of all formulas of a text, as they are typeset, without named functions."""
+    marks = "".join(tex2mathml(formula) for formula in formulas(text))
+    assert "\\" not in re.sub(r"<[^>]*>", "", marks), "a command of TeX that was not understood"
+    found = set(re.findall(r"<mi[^>]*>([^<]*)</mi>", marks))
+    return found - {"cov", "var", "exp", "ln", "arg", "max", "\N{PARTIAL DIFFERENTIAL}", "\u2026"}
+
+
+@each_numbered
+def test_a_chapter_with_a_model_has_an_equation_that_names_the_function_that_computes_it(path):
+    if path.stem in WITHOUT_MODEL:
+        return
+    cells = [
+        c.source for c in load(path).cells if c.cell_type == "markdown" and "\n$$\n" in c.source
+    ]
+    assert cells
+    code = "\n".join(each.read_text() for each in (ROOT / "ecgnb").rglob("*.py"))
+    for text in cells:
+        named = re.findall(r"`(?:\w+\.)?(\w+)`", text)
+        assert any(f"def {name}(" in code for name in named), text
+        assert len(re.findall(r"^\$\$ \(eq-[a-z-]+\)$", text, re.MULTILINE)) * 2 == text.count(
+            "$$"
+        )
+
+
+def test_every_symbol_of_an_equation_is_in_the_notation():
+    known = symbols((BOOK / "notation.md").read_text())
+    assert len(known) > 40
+    missing = {path.stem: symbols(text_of(path)) - known for path in NUMBERED}
+    assert {name: found for name, found in missing.items() if found} == {}
+
+
+def test_no_two_equations_share_a_name_and_every_reference_has_one():
+    text = "\n".join(text_of(path) for path in NUMBERED)
+    names = re.findall(r"^\$\$ \((eq-[a-z-]+)\)$", text, re.MULTILINE)
+    assert sorted(set(names)) == sorted(names)
+    assert set(re.findall(r"\{eq\}`([^`]+)`", text)) <= set(names)
