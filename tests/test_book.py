@@ -185,7 +185,7 @@ BOX = r"^:::\{admonition\} ([^\n]+)\n:class: \w+\n\n(.+?)\n:::$"
 
 @each_chapter
 def test_the_first_screen_has_the_answer_with_its_limit_what_it_takes_and_the_wearer(path):
-    screen = load(path).cells[0].source.split("**What you will learn**")[0]
+    screen = text_of(path).split("**What you will learn**")[0]
     boxes = re.findall(BOX, screen, flags=re.M | re.S)
     texts = dict(boxes)
     assert list(texts) == ["In short", "The wearer"]
@@ -199,7 +199,7 @@ def test_the_first_screen_has_the_answer_with_its_limit_what_it_takes_and_the_we
 
 @each_chapter
 def test_the_summary_answers_what_the_chapter_promised_bullet_by_bullet_with_numbers(path):
-    promised = bullets_of(load(path).cells[0].source.split("**What you will learn**")[1])
+    promised = bullets_of(text_of(path).split("**What you will learn**")[1].split("\n## ")[0])
     cell = next(c.source for c in load(path).cells if c.source.startswith("## Summary"))
     answered = bullets_of(cell)
     assert 3 <= len(promised) <= 5
