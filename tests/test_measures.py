@@ -1,26 +1,47 @@
 """Clinical measures, their agreement, the classifier and the calibration by a watch."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import real_data
 
+from ecgnb.book.chapter import ROOT
 from ecgnb.leads import LEADS, derive_leads
+from ecgnb.reconstruction.expiry import auroc
 from ecgnb.reconstruction.lead_sets import lead_moments
 from ecgnb.records.databases import read_marks
 from ecgnb.records.record import RecordError
 from ecgnb.signals.measures import BEAT_MEASURES, LEAD_MEASURES, Bounds, delineate, measure_beats
 from ecgnb.studies.delineation import (
-    _choose_delineation,
     _plan_marks,
+    choose_delineation,
     summarise_delineation,
 )
-from ecgnb.studies.diagnosis import MARGIN, _fit_classifier, _fit_logistic, summarise_diagnosis
-from ecgnb.studies.measures import _alternans, _find_ectopic, _sums, compare_measures
+from ecgnb.studies.diagnosis import (
+    ARMS,
+    DIAGNOSES,
+    MARGIN,
+    N_WITH,
+    NOT_TOLD,
+    _fit_classifier,
+    _fit_logistic,
+    summarise_diagnosis,
+)
+from ecgnb.studies.measures import (
+    MEASURE_METHODS,
+    MEASURE_PLANS,
+    _alternans,
+    _find_ectopic,
+    _sums,
+    compare_measures,
+)
 from ecgnb.studies.watch_leads import Filler, summarise_watch_leads
 
 RATE = 250.0
 PEAK = 88
+RESULTS = ROOT / "results"
 
 
 def beat_of(*, qrs_ms=90.0, t_end_ms=330.0, st=0.0):
@@ -109,7 +130,7 @@ def test_options_are_chosen_on_one_half_only():
         for value in (1.0, 3.0, 6.0)
     ]
     table = pd.DataFrame(rows, columns=["half", "option", "value", "found_ms", "marked_ms"])
-    assert set(vars(_choose_delineation(table)).values()) == {3.0}
+    assert set(vars(choose_delineation(table)).values()) == {3.0}
 
 
 def test_agreement_is_that_of_all_pairs_each_heart_weighing_the_same():
@@ -183,9 +204,25 @@ def test_the_margin_decides_what_survives():
     assert found.loc["another_day", "verdict"] == "survives"
     assert found.loc["average_beat", "verdict"] == "is lost"
     assert found.loc["original", "difference"] == 0.0
+    for (arm, _), values in arms.items():
+        assert found.loc[arm, "auroc"] == pytest.approx(auroc(values, is_so))
     assert MARGIN == 0.05
     few = table[table["heart"].isin([f"h{n}" for n in range(24)])]
     assert summarise_diagnosis(few, n_bootstrap=50).empty
+
+
+def test_what_the_original_does_not_tell_cannot_survive():
+    rng = np.random.default_rng(1)
+    is_so, noise = np.arange(400) % 4 == 0, rng.normal(size=400)
+    arms = {("original", "all"): noise, ("another_day", "I"): noise, ("visible", "I"): is_so}
+    rows = [
+        (f"h{n}", "hypertrophy" if is_so[n] else "other", arm, name, "hypertrophy", values[n])
+        for (arm, name), values in arms.items()
+        for n in range(400)
+    ]
+    columns = ["heart", "condition", "arm", "input_lead", "target", "score"]
+    found = summarise_diagnosis(pd.DataFrame(rows, columns=columns), n_bootstrap=200)
+    assert set(found["verdict"]) == {NOT_TOLD}
 
 
 def test_leads_recorded_in_turn_are_put_over_each_other():
@@ -213,3 +250,53 @@ def test_what_is_lost_is_paired_by_heart():
     assert found.loc["in turn", "lost"] == pytest.approx(-0.02)
     assert found.loc["in turn", "lost_high"] == pytest.approx(-0.02)
     assert found.loc["at once", "lost"] == 0.0
+
+
+def recorded(name):
+    table = pd.read_csv(RESULTS / f"{name}.csv.gz")
+    manifest = json.loads((RESULTS / f"{name}_manifest.json").read_text())
+    assert manifest["failed"] == []
+    assert {len(digest) for digest in manifest["records"].values()} == {64}
+    return table, manifest
+
+
+def test_the_recorded_marks_are_of_140_people_and_ours_is_the_nearest_to_them():
+    ours, _ = recorded("delineation")
+    library, manifest = recorded("delineation_neurokit2")
+    assert manifest["neurokit2"]
+    assert ours["heart"].nunique() == library["heart"].nunique() == 140
+    found = summarise_delineation(pd.concat([ours, library]))
+    assert set(found["n_heart"]) == {70}
+    median = found.pivot(index="way", columns="interval", values="median_ms")
+    assert median.loc["delineate", "QT"] < 10
+    assert median.loc["delineate", "QRS"] < 6
+    assert set(median.idxmin()) == {"delineate"}
+
+
+def test_the_recorded_measures_hold_every_measure_and_method_of_every_plan():
+    table, manifest = recorded("measures")
+    assert manifest["plans"] == list(MEASURE_PLANS)
+    keys = ["plan", "record", "heart", "input_lead", "method", "measure", "kind", "rhythm"]
+    assert not table.duplicated(keys).any()
+    hearts = table.groupby("plan")["heart"].nunique()
+    assert hearts["days"] == 11
+    assert hearts["beats"] == 33
+    assert hearts["inside"] > 150
+    found = compare_measures(table[table["kind"] == "record"], ["plan", "measure", "method"])
+    names = [*LEAD_MEASURES, *BEAT_MEASURES]
+    for plan, own in found[found["measure"].isin(names)].groupby("plan"):
+        assert len(own) == len(names) * len(MEASURE_METHODS), plan
+        assert (own["limit_low"] < own["bias"]).all()
+        assert own[["slope", "r2"]].notna().all(axis=None)
+
+
+def test_the_recorded_diagnoses_ask_every_arm_about_every_heart():
+    table, manifest = recorded("diagnosis")
+    assert manifest["margin"] == MARGIN
+    keys = ["heart", "arm", "input_lead", "target"]
+    assert not table.duplicated(keys).any()
+    assert set(table["arm"]) == set(ARMS)
+    found = summarise_diagnosis(table, n_bootstrap=200)
+    assert set(found["target"]) == set(DIAGNOSES)
+    assert found["n_with"].min() >= N_WITH
+    assert set(found.loc[found["arm"] == "original", "difference"]) == {0.0}

@@ -170,7 +170,7 @@ JUDGING = r"""
 WORDS = "|".join(word.strip() for word in JUDGING.split("|"))
 JUDGING = re.compile(rf"\b({WORDS})\b", re.IGNORECASE)
 GLUED = re.compile(r"\{glue:text\}`([a-z0-9_]+):([^`]*)`")
-LATER = ("14_choose_your_leads", "scorecard", "try_it")
+LATER = ("14_choose_your_leads", "15_does_the_message_survive", "scorecard", "try_it")
 JUDGED = [BOOK / f"{name}.ipynb" for name in LATER]
 JUDGED = [*CHAPTERS, *JUDGED]
 each_judged = pytest.mark.parametrize("path", JUDGED, ids=lambda path: path.stem)

@@ -255,6 +255,7 @@ CHAPTERS = (
     "12_another_day",
     "13_what_you_do_not_know",
     "14_choose_your_leads",
+    "15_does_the_message_survive",
     "try_it",
     "scorecard",
     "colophon",

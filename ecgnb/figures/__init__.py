@@ -53,6 +53,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         ],
         "scores": [
             "pair_matrix",
+            "plot_arms",
             "plot_curve",
             "plot_expectation",
             "plot_hearts",
@@ -60,6 +61,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "plot_intervals",
             "plot_lead_numbers",
             "plot_lead_scores",
+            "plot_limits",
             "plot_matrices",
             "plot_matrix",
             "plot_multiverse",

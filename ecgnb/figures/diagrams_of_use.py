@@ -264,7 +264,8 @@ _PARTS = (
     ),
     (
         (1, 4), (46, 26), "Beyond one recording", GREEN,
-        ("11  your own ECG", "12  another day", "13  what is unknown", "14  which leads"),
+        ("11, 12  your ECG, another day", "13  what is unknown", "14  which leads",
+         "15  does the message survive?"),
     ),
     ((53, 12), (46, 14), "The scorecard", SOFT, ("what holds of the paper",)),
 )  # fmt: skip
@@ -281,7 +282,7 @@ def draw_book(axes: Axes) -> Axes:
             say(axes, x + 2.5, top - 8.8 - 4.4 * row, chapter, ha="left")
     for start, end in (
         ((24, 72.5), (24, 65.8)), ((76, 72.5), (76, 65.8)), ((24, 38.5), (24, 30.8)),
-        ((76, 38.5), (76, 26.8)), ((47.5, 48), (58, 26.8)),
+        ((76, 38.5), (76, 26.8)), ((47.5, 48), (58, 26.8)), ((47.5, 19), (52.6, 19)),
     ):  # fmt: skip
         arrow(axes, start, end, lw=2)
     return axes

@@ -277,5 +277,58 @@ def plot_lead_numbers(
         axes.plot(places, table[value], style, marker=marker, ms=4, color=colour, label=name)
     axes.set(xlabel="number of leads", ylabel=label)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    return axes
+
+
+def plot_limits(axes: Axes, table: pd.DataFrame, *, label: str, rows: str = "method") -> Axes:
+    """Return the axes with bias (dot) and 95 % limits of agreement (bar) of each row.
+
+    Parameters
+    ----------
+    axes
+        To draw on.
+    table
+        From `studies.compare_measures`, of one measure.
+    label
+        What the axis says, with the unit.
+    rows
+        Column that names the rows.
+    """
+    places = np.arange(len(table))[::-1]
+    axes.hlines(places, table["limit_low"], table["limit_high"], color=COLOURS[0], lw=2)
+    axes.plot(table["bias"], places, "o", color=COLOURS[1], ms=5)
+    axes.axvline(0, color="0.5", lw=0.8, zorder=0)
+    axes.set_yticks(places, [in_words(name) for name in table[rows]])
+    axes.set_ylim(-0.6, len(table) - 0.4)
+    axes.set_xlabel(label)
+    return axes
+
+
+def plot_arms(axes: Axes, table: pd.DataFrame, titles: Mapping[str, str]) -> Axes:
+    """Return the axes with the AUROC of every arm by condition, with 95 % intervals.
+
+    Parameters
+    ----------
+    axes
+        To draw on.
+    table
+        From `studies.summarise_diagnosis`, of one input lead and the originals.
+    titles
+        Of the arms, in their order.
+    """
+    targets = list(dict.fromkeys(table["target"]))
+    for place, (arm, title) in enumerate(titles.items()):
+        own = table[table["arm"] == arm].set_index("target").reindex(targets)
+        rows = np.arange(len(targets)) + 0.13 * (place - (len(titles) - 1) / 2)
+        colour = COLOURS[place % len(COLOURS)]
+        axes.hlines(rows, own["low"], own["high"], color=colour, lw=1.5)
+        axes.plot(own["auroc"], rows, "osD^vP"[place % 6], ms=4, color=colour, label=title)
+    axes.axvline(0.5, color="0.5", lw=0.8, zorder=0)
+    counts = table.groupby("target")["n_with"].first()
+    names = ["\n".join([*one.split(" ", 1), f"(n = {counts[one]})"]) for one in targets]
+    axes.set_yticks(range(len(targets)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel("AUROC")
+    axes.figure.legend(frameon=False, loc="outside lower center")
     return axes

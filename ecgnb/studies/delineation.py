@@ -48,7 +48,7 @@ def run_delineation(
     return write_study(tasks, out, sources, facts={"code": code_digest(__name__)}, **how)
 
 
-def _choose_delineation(table: pd.DataFrame) -> DelineationOptions:
+def choose_delineation(table: pd.DataFrame) -> DelineationOptions:
     """Return the options with the least median error of each bound on the half to choose on.
 
     Parameters

@@ -19,7 +19,6 @@ from scipy import linalg, optimize
 
 from ecgnb.files import code_digest, file_beside, write_manifest, write_table
 from ecgnb.leads import LEADS, independent_signals, lead_index
-from ecgnb.reconstruction.expiry import auroc
 from ecgnb.reconstruction.prior import DAY_RATE_HZ
 from ecgnb.records.record import RecordError
 from ecgnb.signals.beats import align_beats, average_beat, find_peaks
@@ -48,6 +47,8 @@ ARMS = {
 }
 
 MARGIN = 0.05  # of AUROC, set before anything was computed
+
+NOT_TOLD = "not told by the original"
 
 N_WITH = 10  # people with a condition, at least
 
@@ -263,7 +264,9 @@ def summarise_diagnosis(table: pd.DataFrame, *, n_bootstrap: int = 1000) -> pd.D
         `target`, `n_with`, `n_without`, `arm`, `input_lead`; `auroc` with `low`, `high` and
         `difference` from the original with `difference_low`, `difference_high`, 95 % intervals
         over hearts; `verdict`: `survives` if the difference is above -`MARGIN` with its whole
-        interval, `is lost` if it is below with its whole interval, else `cannot be told`.
+        interval, `is lost` if it is below with its whole interval, else `cannot be told`; and
+        `NOT_TOLD` for all arms where the interval of the original reaches 0.5: what the original
+        does not show cannot survive.
     """
     rows = []
     for target, own in table.groupby("target", sort=False):
@@ -281,8 +284,14 @@ def summarise_diagnosis(table: pd.DataFrame, *, n_bootstrap: int = 1000) -> pd.D
 
 
 def _aurocs(scores: np.ndarray, is_so: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Return the AUROC of everybody and of each draw."""
-    return np.array([auroc(scores, is_so), *(auroc(scores[d], is_so[d]) for d in draws)])
+    """Return the AUROC of everybody and of each draw `(1 + draw,)`; ties count half."""
+    right = np.sign(scores[is_so][:, None] - scores[~is_so]) / 2 + 0.5
+    counts = [np.bincount(draw, minlength=len(scores)) for draw in draws]
+    counts = np.vstack([np.ones(len(scores)), *counts])
+    with_it, without = counts[:, is_so], counts[:, ~is_so]
+    n_pair = with_it.sum(axis=1) * without.sum(axis=1)
+    told = ((with_it @ right) * without).sum(axis=1)
+    return np.divide(told, n_pair, out=np.full(len(counts), np.nan), where=n_pair > 0)
 
 
 def _judge(found: np.ndarray, original: np.ndarray) -> dict[str, object]:
@@ -292,6 +301,7 @@ def _judge(found: np.ndarray, original: np.ndarray) -> dict[str, object]:
     )
     verdict = "survives" if lost_low > -MARGIN else "cannot be told"
     verdict = "is lost" if lost_high < -MARGIN else verdict
+    verdict = verdict if np.nanquantile(original[1:], 0.025) > 0.5 else NOT_TOLD
     values = {"auroc": found[0], "low": low, "high": high, "difference": lost[0]}
     return values | {
         "difference_low": lost_low,

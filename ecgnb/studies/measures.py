@@ -100,6 +100,36 @@ def _score_trial(trial: HeartTrial, learned: Mapping[str, object]) -> pd.DataFra
     return table[[*labels, *[column for column in table if column not in labels]]]
 
 
+def measure_recording(truth: np.ndarray, guess: np.ndarray) -> pd.DataFrame:
+    """Return the measures of every beat of a recording and of its reconstruction.
+
+    A row per beat, measure and lead (empty for QRS duration, QT interval and axis): `original`
+    and `reconstructed`, in `UNITS`.
+
+    Parameters
+    ----------
+    truth, guess
+        12 leads `(lead, time)` in mV at 250 Hz; beats are found in the truth.
+    """
+    peaks = find_peaks(truth, DAY_RATE_HZ)
+    pair = [align_beats(one, peaks, before=_BEFORE, after=_AFTER) for one in (truth, guess)]
+    found = [_measure(beats) for beats in pair]
+    tables = []
+    for place, measure in enumerate([*LEAD_MEASURES, *BEAT_MEASURES]):
+        n_lead = len(LEAD_MEASURES)
+        leads = LEADS if place < n_lead else ("",)
+        values = [
+            one[0][:, :, place] if place < n_lead else one[1][:, place - n_lead, None]
+            for one in found
+        ]
+        beat, lead = np.indices(values[0].shape)
+        table = pd.DataFrame({"measure": measure, "beat": beat.ravel()})
+        table["lead"] = np.array(leads)[lead.ravel()]
+        table["original"], table["reconstructed"] = (one.ravel() for one in values)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
 _Measured = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
