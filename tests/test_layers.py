@@ -44,8 +44,9 @@ ROOMS = {
         r"|studies\.(diagnosis|delineation|watch_leads)",
     ),
     "second edition": (
-        5,
-        r"figures\.(diagram_parts|diagrams|diagrams_of_use|tables)|explanation\.signs",
+        7,
+        r"figures\.(diagram_parts|diagrams|diagrams_of_use|tables)|explanation\.signs"
+        r"|book\.(reference|questions)",
     ),
 }
 MOST_IMPORTS = 3

@@ -1,5 +1,7 @@
-"""A person follows the page: two commands from nothing to twelve leads, as they stand there."""
+"""A person follows the pages from the front page to twelve leads, by the commands there."""
 
+import contextlib
+import io
 import json
 import re
 import shlex
@@ -13,19 +15,34 @@ from ecgnb.cli import app
 from ecgnb.leads import LEADS
 from ecgnb.records.recordings import read_recording
 
-PAGE = Path(__file__).resolve().parent.parent / "book" / "11_your_own_ecg.ipynb"
+BOOK = Path(__file__).resolve().parent.parent / "book"
+CHAPTER, PAGE = "11_your_own_ecg.ipynb", "use_your_data.md"
 
 
-def commands_of(heading):
-    cells = json.loads(PAGE.read_text())["cells"]
-    text = next(t for cell in cells if (t := "".join(cell["source"])).startswith(f"## {heading}"))
+def text_of(name):
+    text = (BOOK / name).read_text()
+    if name.endswith(".ipynb"):
+        text = "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
+    return text
+
+
+def commands_of(name):
+    text = text_of(name).split("## In three minutes\n", 1)[1].split("\n## ")[0]
     return re.search(r"```\n(.*?)```", text, re.DOTALL)[1].splitlines()
 
 
-def test_the_commands_of_the_page_lead_to_twelve_leads_in_three_minutes(tmp_path, monkeypatch):
+def follow(name, label):
+    """The page that a text leads to by a label."""
+    assert re.search(rf"{{ref}}`(?:[^`<]*<)?{label}>?`", text_of(name)), f"{name} never names it"
+    return next(p.name for p in BOOK.glob("*.md") if p.read_text().startswith(f"({label})=\n"))
+
+
+def test_the_front_page_leads_to_twelve_leads_in_three_minutes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    page = follow("index.md", "ch-use")
+    assert follow(page, "ch-install") == "install.md"
     started = time.monotonic()
-    for command in commands_of("In three minutes"):
+    for command in commands_of(page):
         program, *words = shlex.split(command)
         assert program == "ecgnb"
         done = CliRunner().invoke(app, words)
@@ -37,11 +54,26 @@ def test_the_commands_of_the_page_lead_to_twelve_leads_in_three_minutes(tmp_path
     assert "expect" in done.output
 
 
+def test_the_chapter_gives_the_same_commands_as_the_page():
+    assert commands_of(CHAPTER) == commands_of(PAGE)
+
+
 def test_the_command_that_the_example_prints_is_that_of_the_page(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    example, reconstruct = commands_of("In three minutes")
+    example, reconstruct = commands_of(PAGE)
     printed = CliRunner().invoke(app, shlex.split(example)[1:]).output.splitlines()
     assert reconstruct in printed
+
+
+def test_the_lines_of_python_on_the_page_do_what_the_commands_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    example, _ = commands_of(PAGE)
+    CliRunner().invoke(app, shlex.split(example)[1:])
+    said = io.StringIO()
+    code = re.search(r"```python\n(.*?)```", text_of(PAGE), re.DOTALL)[1]
+    with contextlib.redirect_stdout(said):
+        exec(compile(code, PAGE, "exec"), {})  # the text is the project's own
+    assert f"{LEADS} (12, 7500)" in said.getvalue()
 
 
 @pytest.mark.parametrize("line", ["ecgnb example"])

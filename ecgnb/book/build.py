@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -17,7 +18,16 @@ import yaml
 from papermill.exceptions import PapermillExecutionError
 
 from ecgnb.book.chapter import NEEDS, ROOT, label_of
-from ecgnb.book.site import chapter_facts, clear_outputs, repair_page, write_config, write_pdf
+from ecgnb.book.site import (
+    chapter_facts,
+    clear_outputs,
+    copy_texts,
+    repair_page,
+    source_link,
+    write_config,
+    write_pdf,
+    write_source,
+)
 from ecgnb.figures.diagram_parts import sheet
 from ecgnb.figures.diagrams_of_use import draw_book
 from ecgnb.figures.style import use_style
@@ -85,7 +95,7 @@ def pages(build: Build) -> list[Page]:
 
 def _chapter_names() -> list[str]:
     """Return the files of the table of contents, in order."""
-    contents = yaml.safe_load((BOOK / "_toc.yml").read_text())
+    contents = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))
     entries = [entry for part in contents["parts"] for entry in part["chapters"]]
     return [entry["file"] for entry in entries]
 
@@ -98,7 +108,11 @@ def _conditions_present(data: str) -> list[str]:
     present = set()
     for path in find_records(folder, "ptbdb"):
         try:
-            present.add(condition_of(parse_header(path.read_text(errors="replace")).comments))
+            present.add(
+                condition_of(
+                    parse_header(path.read_text(errors="replace", encoding="utf-8")).comments
+                )
+            )
         except (HeaderError, OSError):
             continue
     return [condition for condition in CONDITIONS if condition in present]
@@ -150,7 +164,7 @@ def execute(page: Page, build: Build) -> None:
     failed.unlink(missing_ok=True)
     _tidy(partial, page)
     seconds = time.monotonic() - started
-    (build.executed / f"{page.name}.seconds").write_text(f"{seconds:.1f}\n")
+    (build.executed / f"{page.name}.seconds").write_text(f"{seconds:.1f}\n", encoding="utf-8")
     partial.replace(build.executed / f"{page.name}.ipynb")
     print(f"  {page.name:<42}{seconds:6.1f} s", flush=True)
 
@@ -209,7 +223,7 @@ def render(build: Build) -> None:
     shutil.rmtree(build.html, ignore_errors=True)
     shutil.copytree(site / "_build" / "html", build.html)
     for page in build.html.rglob("*.html"):
-        page.write_text(repair_page(page.read_text()))
+        page.write_text(repair_page(page.read_text(encoding="utf-8")), encoding="utf-8")
     for notebook in (build.html / "_sources").glob("*.ipynb"):
         clear_outputs(notebook)
     print(f"  {'HTML':<42}{time.monotonic() - started:6.1f} s", flush=True)
@@ -225,7 +239,7 @@ def print_book(build: Build) -> None:
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(site / "_build" / "singlehtml", target)
     page = target / "index.html"
-    page.write_text(repair_page(page.read_text()))
+    page.write_text(repair_page(page.read_text(encoding="utf-8")), encoding="utf-8")
     print(f"The book on one page is at {page.relative_to(ROOT)}", flush=True)
     pdf = write_pdf(page, target / "ecgnb.pdf")
     told = f"As PDF: {pdf.relative_to(ROOT)}" if pdf else "No PDF: Chromium is not installed"
@@ -248,7 +262,10 @@ def _stage_sources(build: Build) -> Path:
         shutil.copy(build.executed / f"{page.name}.ipynb", stage)
     _write_contents(stage / "_toc.yml", all_pages)
     _draw_map(stage / "_static" / "map.png")
+    copy_texts(ROOT, stage)
+    source = write_source(ROOT, stage / f"ecgnb-{version('ecgnb')}.zip")
     facts = chapter_facts(BOOK, build.executed, _chapter_names())
+    facts["source_link"] = source_link(ROOT, source.name)
     write_config(ROOT / "_config.yml", stage / "_config.yml", facts)
     return stage
 
@@ -267,15 +284,17 @@ def _run_sphinx(stage: Path, target: Path, builder: str) -> None:
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(stage)]
     command += ["--config", str(stage / "_config.yml"), "--path-output", str(target)]
     command += ["--builder", builder, "--all", "-W", "-n", "--keep-going", "-q"]
-    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    environment = os.environ | {"PYTHONWARNINGS": "ignore", "PYTHONUTF8": "1"}
+    result = subprocess.run(
+        command, capture_output=True, text=True, env=environment, check=False, encoding="utf-8"
+    )
     if result.returncode:
         raise SystemExit(f"{result.stdout[-4000:]}\n{result.stderr[-6000:]}\nThe site failed.")
 
 
 def _write_contents(path: Path, all_pages: list[Page]) -> None:
     """Write the table of contents with one entry per page that exists."""
-    contents = yaml.safe_load((BOOK / "_toc.yml").read_text())
+    contents = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))
     for part in contents["parts"]:
         files = []
         for entry in part["chapters"]:
@@ -284,4 +303,4 @@ def _write_contents(path: Path, all_pages: list[Page]) -> None:
             files += named or ([entry["file"]] if is_text else [])
         part["chapters"] = [{"file": name} for name in files]
     contents["parts"] = [part for part in contents["parts"] if part["chapters"]]
-    path.write_text(yaml.safe_dump(contents, sort_keys=False))
+    path.write_text(yaml.safe_dump(contents, sort_keys=False), encoding="utf-8")

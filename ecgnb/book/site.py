@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +12,22 @@ from typing import TYPE_CHECKING
 import nbformat
 import yaml
 
+from ecgnb.book.reference import tell_names
+
 if TYPE_CHECKING:
     from docutils import nodes
     from sphinx.application import Sphinx
     from sphinx.writers.html5 import HTML5Translator
 
 _GITHUB = re.compile(r"(?:https://github\.com/|git@github\.com:)([\w.-]+)/([\w.-]+?)(?:\.git)?/?$")
+
+TEXTS = ("CONTRIBUTING.md", "CHANGELOG.md")  # of the project, that pages include
+
+_ROOMS = ("ecgnb", "book", "tests", "benchmarks", "results", ".ci", ".github")
+
+_ZIP_TIME = (2026, 1, 1, 0, 0, 0)
+
+_SIGNATURE = re.compile(r'(<span class="sig-paren">\(</span>)\s*<dl>(.*?)</dl>\s*', re.DOTALL)
 
 _REPAIRS = (
     # refused by browsers when read from disk
@@ -42,7 +53,13 @@ def repair_page(text: str) -> str:
     """
     for pattern, replacement in _REPAIRS:
         text = pattern.sub(replacement, text)
-    return text
+    return _SIGNATURE.sub(_plain_signature, text)
+
+
+def _plain_signature(found: re.Match) -> str:
+    """Return a signature of several lines without its list, which has definitions of no term."""
+    lines = found[2].replace("<dd>", '<span class="sig-line">').replace("</dd>", "</span>")
+    return f'{found[1]}<span class="sig-lines">{lines}</span>'
 
 
 def clear_outputs(path: Path) -> None:
@@ -88,7 +105,12 @@ def _git(folder: Path, what: str) -> str:
     }
     try:
         done = subprocess.run(
-            commands[what], cwd=folder, capture_output=True, text=True, check=False
+            commands[what],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            encoding="utf-8",
         )
     except OSError:
         return ""
@@ -117,13 +139,14 @@ def _cited_as(names: list[str], year: str) -> str:
 
 
 def setup(app: "Sphinx") -> dict[str, bool]:
-    """Teach Sphinx, as an extension of the book, to typeset equations and to label its sources.
+    """Teach Sphinx, as an extension of the book, equations, labels of sources, links from code.
 
     Equations become MathML, which browsers typeset themselves, so that no page needs MathJax;
     the bibliography gets the style `author_year`.
     """
     _register_labels()
     app.add_html_math_renderer("mathml", (_write_inline, None), (_write_equation, None))
+    app.connect("config-inited", tell_names)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -227,27 +250,94 @@ def chapter_facts(book: Path, executed: Path, chapters: Iterable[str]) -> dict[s
         source = book / f"{chapter}.ipynb"
         if not source.is_file():
             continue
-        times = [float(path.read_text()) for path in executed.glob(f"{chapter}*.seconds")]
+        times = [
+            float(path.read_text(encoding="utf-8"))
+            for path in executed.glob(f"{chapter}*.seconds")
+        ]
         facts[f"read_{chapter}"] = f"{max(round(_reading_minutes(source)), 1)} min"
         facts[f"run_{chapter}"] = _format_seconds(sum(times)) if times else "not run"
     return facts
 
 
-def write_config(source: Path, target: Path, facts: dict[str, str]) -> None:
-    """Write the configuration of the book, with launch buttons only where they can work.
+def _source_files(folder: Path) -> list[Path]:
+    """Return the files of the project, relative to its folder: those that git knows.
 
-    Binder and Colab load notebooks from a public repository. A working copy without one gets no
-    buttons rather than buttons that lead nowhere. Texts quote `facts` as `{{ name }}`.
+    In a copy without git, such as an unpacked zip, those in the folders that the project has.
     """
-    config = yaml.safe_load(source.read_text())
+    command = ["git", "ls-files", "-z"]
+    done = None
+    if (folder / ".git").exists():
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False, encoding="utf-8"
+        )
+    if done is not None and done.returncode == 0:
+        named = {Path(name) for name in done.stdout.split("\0") if name}
+        return sorted(path for path in named if (folder / path).is_file())
+    found = [path for path in folder.iterdir() if path.is_file()]
+    for room in _ROOMS:
+        found += [path for path in (folder / room).rglob("*") if path.is_file()]
+    return sorted(path.relative_to(folder) for path in found if "__pycache__" not in path.parts)
+
+
+def write_source(folder: Path, target: Path) -> Path:
+    """Return `target` after writing the files of the project to it as a zip, alike every time."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in _source_files(folder):
+            entry = zipfile.ZipInfo(f"{target.stem}/{path.as_posix()}", _ZIP_TIME)
+            is_program = (folder / path).read_bytes()[:2] == b"#!"
+            entry.external_attr = (0o755 if is_program else 0o644) << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            packed.writestr(entry, (folder / path).read_bytes())
+    return target
+
+
+def copy_texts(folder: Path, stage: Path) -> None:
+    """Copy the texts of the project that pages include, with links as the pages need them."""
+    place = stage / "_project"
+    place.mkdir(parents=True)
+    for name in TEXTS:
+        text = (folder / name).read_text(encoding="utf-8")
+        (place / name).write_text(text.replace("](book/", "]("), encoding="utf-8")
+
+
+def source_link(folder: Path, zip_name: str) -> str:
+    """Return where readers find the source, for a page: the zip, and the repository if public."""
+    packed = f"{{download}}`the source as a zip <{zip_name}>`"
+    address = _published_at(folder).get("url")
+    return f"{packed}, or `git clone {address}`" if address else packed
+
+
+def write_config(source: Path, target: Path, facts: dict[str, str]) -> None:
+    """Write the configuration of the book, with links to the repository only where there is one.
+
+    Binder and Colab load notebooks from a public repository; edit and issue buttons lead to it. A
+    working copy without one gets no buttons rather than buttons that lead nowhere. Texts quote
+    `facts` as `{{ name }}`.
+    """
+    config = yaml.safe_load(source.read_text(encoding="utf-8"))
     config["parse"] = config.get("parse", {}) | {"myst_substitutions": facts}
     address = _published_at(source.parent)
     if address:
         config["repository"] = config.get("repository", {}) | address
+        buttons = ("use_repository_button", "use_edit_page_button", "use_issues_button")
+        config["html"] |= dict.fromkeys(buttons, True)
+        config["sphinx"]["config"]["ogp_site_url"] = _site_address(address["url"])
     else:
         config.pop("launch_buttons", None)
         config.pop("repository", None)
-    target.write_text(yaml.safe_dump(config, sort_keys=False))
+    target.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+
+
+def _site_address(repository: str) -> str:
+    """Return where the pages of a repository are published: `ECGNB_SITE`, or GitHub's own place.
+
+    Examples
+    --------
+    >>> _site_address("https://github.com/someone/ecgnb")
+    'https://someone.github.io/ecgnb/'
+    """
+    owner, name = repository.rstrip("/").split("/")[-2:]
+    return os.environ.get("ECGNB_SITE") or f"https://{owner.lower()}.github.io/{name}/"
 
 
 def write_pdf(page: Path, target: Path) -> Path | None:

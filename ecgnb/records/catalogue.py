@@ -9,7 +9,8 @@ class Database:
 
     `pattern` finds its headers below the version folder, `comment` is what a comment of each
     header begins with, in lower case (empty: the headers have no comments), `files` are the paths
-    that a download wants (a regular expression), `patients` says how its people are told apart,
+    that a download wants (a regular expression), `n_person` counts the people whom the database's
+    own description states (`None`: it states no number), `patients` says how they are told apart,
     `marks` what was marked by hand or by a detector, in which files, `left_out` what the book does
     not use, each with the reason.
     """
@@ -23,9 +24,21 @@ class Database:
     pattern: str
     comment: str
     files: str
+    n_person: int | None
     patients: str
     marks: str
     left_out: tuple[str, ...]
+
+    @property
+    def address(self) -> str:
+        """Where its page is.
+
+        Examples
+        --------
+        >>> DATABASES["ludb"].address
+        'https://physionet.org/content/ludb/1.0.1/'
+        """
+        return f"https://physionet.org/content/{self.name}/{self.version}/"
 
 
 _NO_PATIENTS = "none: records of one person cannot be told apart and kept together"
@@ -50,6 +63,7 @@ def _challenge(year: int, version: str, doi: str, title: str) -> Database:
         pattern="training/*/g*/*.hea",
         comment="dx",
         files=r"training/.*\.(hea|mat)",
+        n_person=None,
         patients=_NO_PATIENTS,
         marks="none",
         left_out=_CHALLENGE_LEFT_OUT,
@@ -67,6 +81,7 @@ _ALL = (
         pattern="twa[0-9]*.hea",
         comment="",
         files=r".*\.(hea|dat|qrs)",
+        n_person=None,
         patients="one for each record, but for those found by correlation to show one person",
         marks="beats, `.qrs`",
         left_out=(
@@ -84,6 +99,7 @@ _ALL = (
         pattern="patient[0-9]*/s[0-9]*.hea",
         comment="reason for admission",
         files=r".*\.(hea|dat|xyz)",
+        n_person=290,
         patients="the name of the folder",
         marks="none",
         left_out=(
@@ -101,6 +117,7 @@ _ALL = (
         pattern="data/[0-9]*.hea",
         comment="<diagnoses>",
         files=r"data/.*\.(hea|dat|i|ii|iii|avr|avl|avf|v[1-6])|ludb\.csv",
+        n_person=200,
         patients="one for each record",
         marks="by hand, begin, peak and end of P, QRS and T in each lead, `.i`, `.ii` ... `.v6`",
         left_out=(
