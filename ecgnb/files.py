@@ -164,7 +164,7 @@ def checksum_path(path: Path) -> Path:
 def is_whole(path: Path) -> bool:
     """Return whether a file is there and agrees with the SHA-256 beside it."""
     try:
-        expected = checksum_path(path).read_text().strip()
+        expected = checksum_path(path).read_text(encoding="utf-8").strip()
         return sha256_of(path) == expected
     except OSError:
         return False
@@ -180,14 +180,14 @@ def read_shipped(name: str) -> bytes:
     """
     folder = resources.files("ecgnb") / "data"
     content = (folder / name).read_bytes()
-    if sha256_of(content) != (folder / f"{name}.sha256").read_text().strip():
+    if sha256_of(content) != (folder / f"{name}.sha256").read_text(encoding="utf-8").strip():
         raise ValueError(f"{name} is not what its checksum names; install ecgnb again")
     return content
 
 
 def write_table(path: Path, table: pd.DataFrame, *, digits: int = 6) -> Path:
     """Return `path` after writing a table as CSV, compressed if its name ends in `.gz`."""
-    content = table.to_csv(index=False, float_format=f"%.{digits}g").encode()
+    content = table.to_csv(index=False, float_format=f"%.{digits}g", lineterminator="\n").encode()
     return write_bytes(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 

@@ -117,7 +117,7 @@ class Chapter:
             raise files.MissingArtifactError(
                 f"results/{path.name} is not part of this copy of the project"
             )
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
 
     def prepare(self, database: str, *, limit: int | None = None) -> list[Prepared]:
         """Return `prepare_record` of the records that `load` gives, kept for the next chapter.
@@ -162,7 +162,7 @@ class Chapter:
 
     def read_numbers(self, chapter: str, name: str) -> dict[str, float]:
         """Return numbers of another chapter."""
-        return json.loads(self._artifact(chapter, f"{name}.json").read_text())
+        return json.loads(self._artifact(chapter, f"{name}.json").read_text(encoding="utf-8"))
 
     def _artifact(self, chapter: str, file: str) -> Path:
         path = self.artifacts / chapter / file

@@ -191,10 +191,21 @@ def book(
     if page and page not in names:
         raise fail(f"no page {page!r}; there are {', '.join(names)}", BAD_USAGE)
     command = [sys.executable, "-m", "doit", "-n", str(jobs), "-P", "process"]
-    settings = {"PROFILE": profile, "DATA": data, "ECGNB_DATA": "", "OMP_NUM_THREADS": "1"}
+    settings = {"PROFILE": profile, "DATA": data, "ECGNB_DATA": ""} | _ALIKE
     command += [f"notebook:{page}"] if page else []
+    (ROOT / "build").mkdir(exist_ok=True)
     done = subprocess.run(command, cwd=ROOT, env=os.environ | settings, check=False)
     raise typer.Exit(DATA_PROBLEM if done.returncode else 0)
+
+
+_ALIKE = {  # so that a page is the same on every machine, as the Makefile has it too
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    "PYTHONUTF8": "1",
+}
 
 
 def main() -> None:

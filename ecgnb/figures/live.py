@@ -66,11 +66,13 @@ def page_html(recordings: Mapping[str, LiveRecording]) -> str:
     }
     packed = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     options = "".join(f"<option>{html.escape(lead)}</option>" for lead in LEADS)
-    body = (_WEB / "live.html").read_text().replace("{leads}", options)
-    scripts = [(_WEB / name).read_text() for name in ("live_model.js", "live_page.js")]
+    body = (_WEB / "live.html").read_text(encoding="utf-8").replace("{leads}", options)
+    scripts = [
+        (_WEB / name).read_text(encoding="utf-8") for name in ("live_model.js", "live_page.js")
+    ]
     return "\n".join(
         [
-            f"<style>{(_WEB / 'live.css').read_text()}</style>",
+            f"<style>{(_WEB / 'live.css').read_text(encoding='utf-8')}</style>",
             body,
             f'<script type="application/json" id="ecg-live-data">{packed}</script>',
             *(f"<script>{script}</script>" for script in scripts),

@@ -173,7 +173,7 @@ class LongWriter:
             raise ValueError(f"EDF needs whole samples a second, not {self.sampling_rate:g} Hz")
         self.sums, self.first = [0] * len(LEADS), [0] * len(LEADS)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            state = json.loads((self.folder / "state.json").read_text())
+            state = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
             if state["key"] == self.key:
                 self.gain, self.n_done = float(state["gain"]), int(state["n_done"])
                 self.sums, self.first = state["sums"], state["first"]
@@ -246,7 +246,9 @@ class LongWriter:
         """Write how far the file is, at one stroke."""
         names = ("key", "gain", "n_done", "sums", "first")
         partial = self.folder / "state.partial"
-        partial.write_text(json.dumps({name: getattr(self, name) for name in names}))
+        partial.write_text(
+            json.dumps({name: getattr(self, name) for name in names}), encoding="utf-8"
+        )
         partial.replace(self.folder / "state.json")
 
     def finish(self, given: str, comments: tuple[str, ...]) -> Path:

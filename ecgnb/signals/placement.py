@@ -84,7 +84,7 @@ def lead_covariance(signals: np.ndarray) -> np.ndarray:
 @cache
 def _usual_covariance() -> np.ndarray:
     """Return the mean covariance `(8, 8)` of recorded ECGs, from the package's table."""
-    with (files("ecgnb") / "data" / _TABLE).open() as file:
+    with (files("ecgnb") / "data" / _TABLE).open(encoding="utf-8") as file:
         table = pd.read_csv(file, index_col=0)
     return table.loc[list(INDEPENDENT_LEADS), list(INDEPENDENT_LEADS)].to_numpy()
 

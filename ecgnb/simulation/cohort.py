@@ -158,7 +158,7 @@ def _digests(root: Path) -> Iterator[tuple[str, str]]:
 def _is_complete(folder: Path, wanted: dict[str, object]) -> bool:
     """Return whether `folder` holds exactly the cohort `wanted`, every byte of it."""
     with contextlib.suppress(OSError, ValueError, KeyError):
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         return manifest["made_by"] == wanted and manifest["files"] == dict(_digests(folder))
     return False
 
@@ -172,7 +172,7 @@ def _make(folder: Path, plan: list[CohortRecord], wanted: dict[str, object]) -> 
         for planned in plan:
             _write(planned, root)
         manifest = {"made_by": wanted, "files": dict(_digests(root))}
-        (root / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        (root / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         if folder.is_dir():
             shutil.move(folder, Path(partial) / "former")
         with contextlib.suppress(OSError):  # another process may have been faster

@@ -296,6 +296,6 @@ def _write(out: Path, tables: dict[str, pd.DataFrame], facts: dict[str, object])
         if name not in _LARGE:
             write_table(path, table)
             continue
-        content = table.to_csv(index=False, float_format="%.4g").encode()
+        content = table.to_csv(index=False, float_format="%.4g", lineterminator="\n").encode()
         write_bytes(path.with_name(f"{path.name}.gz"), gzip.compress(content, mtime=0))
     write_manifest(out / "conditions_manifest.json", facts)

@@ -45,7 +45,7 @@ class Forecast:
 @cache
 def measured() -> pd.DataFrame:
     """Return the measured costs: `what`, `duration_s` of a record, `value` (CPU s, or MB)."""
-    with (files("ecgnb") / "data" / _TABLE).open() as file:
+    with (files("ecgnb") / "data" / _TABLE).open(encoding="utf-8") as file:
         return pd.read_csv(file)
 
 
@@ -107,6 +107,6 @@ def read_durations(paths: Sequence[Path]) -> list[float]:
     durations_s = []
     for path in paths:
         with contextlib.suppress(HeaderError, OSError):
-            header = parse_header(path.read_text(errors="replace"))
+            header = parse_header(path.read_text(errors="replace", encoding="utf-8"))
             durations_s.append(header.n_time / header.sampling_rate)
     return durations_s

@@ -167,7 +167,7 @@ def _read_run(path: Path) -> tuple[str, dict[str, object], pd.DataFrame]:
     manifest_path = path.with_name(path.name.replace("_rows.csv", "_manifest.json"))
     if not is_whole(manifest_path):
         raise ValueError(f"{manifest_path.name} is absent, cut or changed; run again")
-    manifest = json.loads(manifest_path.read_text())
+    manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
     rules = json.dumps([manifest[name] for name in ("plan", "first_s", "test_s", "inputs")])
     return rules, manifest, read_table(path)
 

@@ -182,8 +182,12 @@ def run_placement(
     with finished(tasks, store_of(out), **how) as results:
         table = results.table()
         rates, usual = _summarise_placement(table[table["origin"] != "synthetic"])
-        write_bytes(out, rates.to_csv(index=False, float_format="%.4f").encode())
-        content = usual.to_csv(float_format="%.6f", index_label="lead").encode()
+        write_bytes(
+            out, rates.to_csv(index=False, float_format="%.4f", lineterminator="\n").encode()
+        )
+        content = usual.to_csv(
+            float_format="%.6f", index_label="lead", lineterminator="\n"
+        ).encode()
         write_bytes(file_beside(out, "_covariance.csv"), content)
         facts = results.facts(sources, code=code) | results.costs()
         write_manifest(file_beside(out, "_manifest.json"), facts)

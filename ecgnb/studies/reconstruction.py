@@ -170,7 +170,9 @@ def _write_tables(out: Path, results: Results) -> RunSummary:
 
 def _as_csv(table: pd.DataFrame, *, header: bool, digits: int) -> bytes:
     """Return a piece of a table as CSV with so many significant digits."""
-    return table.to_csv(index=False, header=header, float_format=f"%.{digits}g").encode()
+    return table.to_csv(
+        index=False, header=header, float_format=f"%.{digits}g", lineterminator="\n"
+    ).encode()
 
 
 def _cost_table(out: Path) -> Path:

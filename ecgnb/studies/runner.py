@@ -266,7 +266,7 @@ def _failure_of(store: Path, task: Task) -> str:
     """Return what a task failed on and why: the last line of what `record_failure` wrote."""
     about = task.about or task.name
     try:
-        last = _failure_file(store, task).read_text().strip().splitlines()[-1]
+        last = _failure_file(store, task).read_text(encoding="utf-8").strip().splitlines()[-1]
     except (OSError, IndexError):
         return f"{about}: it did not finish"
     last = re.sub(r"^ecgnb[\w.]*\.(RecordError|MethodError): ", "", last)
