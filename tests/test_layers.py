@@ -44,9 +44,9 @@ ROOMS = {
         r"|studies\.(diagnosis|delineation|watch_leads)",
     ),
     "second edition": (
-        7,
+        8,
         r"figures\.(diagram_parts|diagrams|diagrams_of_use|tables)|explanation\.signs"
-        r"|book\.(reference|questions)",
+        r"|book\.(provenance|questions|reference)",
     ),
 }
 MOST_IMPORTS = 3

@@ -1,10 +1,13 @@
 """What is done to the pages around Sphinx, shown on a book of two pages that is really built."""
 
 import base64
+import hashlib
+import json
 import re
 import shutil
 import threading
 import urllib.request
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -12,6 +15,7 @@ import pytest
 import yaml
 
 from ecgnb.book import build, serve, site
+from ecgnb.book.provenance import checksums, commit_of, recorded_runs
 
 ROOT = Path(__file__).resolve().parent.parent
 CAPTION, ALTERNATIVE = "Mean *r* by lead.", "Twelve dots, the one of aVL lowest"
@@ -32,6 +36,7 @@ def built(tmp_path_factory):
     stage, chapter = folder / "src", "08_condition_myocarditis"
     shutil.copytree(ROOT / "book/_static", stage / "_static")
     shutil.copy(ROOT / "book/references.bib", stage)
+    shutil.copytree(ROOT / "book/_templates", stage / "_templates")
     (stage / "_extra").mkdir()
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     cells = [nbformat.v4.new_markdown_cell("# One\n\n{numref}`fig-x`"), figure_cell()]
@@ -65,6 +70,26 @@ def test_launch_buttons_lead_to_the_notebook_in_the_repository(built):
     assert not [source for source in sources if source.startswith(("http", "//"))]
 
 
+def test_a_page_of_a_public_copy_can_be_edited_and_discussed_and_says_where_it_is(built):
+    page = built["08_condition_myocarditis"]
+    links = re.findall(r'href="(https://github\.com[^"]+)"', page)
+    repository = "https://github.com/someone/some-book"
+    assert repository in links
+    assert f"{repository}/edit/main/book/08_condition.ipynb" in links
+    assert any(link.startswith(f"{repository}/issues/new") for link in links)
+    site_address = "https://someone.github.io/some-book"
+    assert f'property="og:url" content="{site_address}/08_condition_myocarditis.html"' in page
+    assert f'property="og:image" content="{site_address}/_static/social.png"' in page
+    assert f"{repository}/edit/main/book/index.md" in built["index"]
+
+
+def test_an_address_that_leads_nowhere_has_a_page(built):
+    assert "This address leads to no page of the book." in built["404"]
+    links = set(re.findall(r'<a href="(\w+)\.html">', built["404"].split("bd-article", 1)[1]))
+    known = {path.stem for path in (ROOT / "book").glob("*.md")} | {"search"}
+    assert {"index", "search"} <= links <= known
+
+
 def test_the_index_quotes_what_was_measured(built):
     assert "Read for 7 min." in built["index"]
 
@@ -76,6 +101,10 @@ def test_without_a_public_repository_there_is_no_button(tmp_path, monkeypatch):
     config = yaml.safe_load((tmp_path / "out.yml").read_text())
     assert "launch_buttons" not in config
     assert "repository" not in config
+    assert config["html"]["use_issues_button"] is config["html"]["use_repository_button"] is False
+    assert "use_edit_page_button" not in config["html"]
+    assert "ogp_site_url" not in config["sphinx"]["config"]
+    assert "git clone" not in site.source_link(tmp_path, "x.zip")
 
 
 def test_reading_and_run_times_come_from_the_notebook_and_the_build(tmp_path):
@@ -101,6 +130,7 @@ def test_both_sites_are_served_from_this_machine_only(tmp_path):
     for name in ("html", "html-real"):
         (tmp_path / name / "_static").mkdir(parents=True)
         (tmp_path / name / "index.html").write_text(name)
+        (tmp_path / name / "404.html").write_text("lost")
         (tmp_path / name / "_static" / "x.css").write_text(f"of {name}")
     (tmp_path / "secret.txt").write_text("not served")
     with serve._make_server(tmp_path, 0) as server:
@@ -115,10 +145,42 @@ def test_both_sites_are_served_from_this_machine_only(tmp_path):
         assert get("/") == "html"
         assert get("/real/") == get("/real/index.html") == "html-real"
         assert get("/real/_static/x.css") == "of html-real"
+        with pytest.raises(urllib.error.HTTPError, match="404") as lost:
+            get("/no_such_page.html")
+        assert lost.value.read() == b"lost"
         for path in ("/../secret.txt", "/real/../../secret.txt", "/%2e%2e/secret.txt"):
             with pytest.raises(urllib.error.HTTPError, match="404"):
                 get(path)
         server.shutdown()
+
+
+def test_a_zip_of_the_source_is_the_same_twice_and_names_its_commit(tmp_path):
+    first = site.write_source(ROOT, tmp_path / "ecgnb-1.zip").read_bytes()
+    assert site.write_source(ROOT, tmp_path / "ecgnb-1.zip").read_bytes() == first
+    with zipfile.ZipFile(tmp_path / "ecgnb-1.zip") as packed:
+        packed.extractall(tmp_path)
+    copy = tmp_path / "ecgnb-1"
+    assert commit_of(copy) == commit_of(ROOT)
+    assert (copy / "ecgnb/__init__.py").read_bytes() == (ROOT / "ecgnb/__init__.py").read_bytes()
+    (copy / "build").mkdir()
+    (copy / "build" / "left_out.txt").write_text("made here")
+    again = site.write_source(copy, tmp_path / "ecgnb-2.zip")
+    with zipfile.ZipFile(again) as packed, zipfile.ZipFile(tmp_path / "ecgnb-1.zip") as before:
+        names = [sorted(n.split("/", 1)[1] for n in one.namelist()) for one in (packed, before)]
+    assert names[0] == names[1]
+
+
+def test_recorded_runs_are_told_with_the_digest_of_their_manifest(tmp_path):
+    facts = {"records": {"a": "1", "b": "2"}, "cpu_s": {"x": 60.0, "y": 30.0}, "python": "3.11"}
+    manifest = json.dumps(facts | {"versions": {"torch": "2.0"}})
+    (tmp_path / "days").mkdir()
+    (tmp_path / "days" / "one_manifest.json").write_text(manifest)
+    (tmp_path / "days" / "one.csv.gz").write_bytes(b"table")
+    row = recorded_runs(tmp_path).loc["days/one"]
+    assert (row["records"], row["minutes"], row["torch"]) == (2, 1.5, "2.0")
+    sums = checksums(tmp_path).splitlines()
+    assert row["sha256"] == sums[1][:12] == hashlib.sha256(manifest.encode()).hexdigest()[:12]
+    assert [line.split("  ")[1] for line in sums] == ["days/one.csv.gz", "days/one_manifest.json"]
 
 
 def test_a_notebook_to_download_carries_no_output(tmp_path):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import nbformat
 import yaml
 
+from ecgnb.book.provenance import COMMIT_FILE, commit_of
 from ecgnb.book.reference import tell_names
 
 if TYPE_CHECKING:
@@ -273,7 +274,7 @@ def _source_files(folder: Path) -> list[Path]:
     if done is not None and done.returncode == 0:
         named = {Path(name) for name in done.stdout.split("\0") if name}
         return sorted(path for path in named if (folder / path).is_file())
-    found = [path for path in folder.iterdir() if path.is_file()]
+    found = [path for path in folder.iterdir() if path.is_file() and path.name != COMMIT_FILE]
     for room in _ROOMS:
         found += [path for path in (folder / room).rglob("*") if path.is_file()]
     return sorted(path.relative_to(folder) for path in found if "__pycache__" not in path.parts)
@@ -288,6 +289,8 @@ def write_source(folder: Path, target: Path) -> Path:
             entry.external_attr = (0o755 if is_program else 0o644) << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
             packed.writestr(entry, (folder / path).read_bytes())
+        commit = zipfile.ZipInfo(f"{target.stem}/{COMMIT_FILE}", _ZIP_TIME)
+        packed.writestr(commit, f"{commit_of(folder)}\n")
     return target
 
 
