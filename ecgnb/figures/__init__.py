@@ -21,6 +21,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "draw_condition",
             "draw_days",
             "draw_lead_sets",
+            "draw_measures",
             "draw_own",
             "draw_refits",
             "draw_unseen",

@@ -248,6 +248,42 @@ def draw_lead_sets(axes: Axes) -> Axes:
     return axes
 
 
+def draw_measures(axes: Axes) -> Axes:
+    """Return the axes with what is measured on a beat, recorded and rebuilt."""
+    open_sheet(axes, 60)
+    left, low, width, per_mv, peak = 4, 22, 60, 22, 0.42
+    beat, rebuilt = piece("V3"), 0.6 * piece("V3") + 0.4 * piece("V3", twin=1)
+    trace(axes, rebuilt, (left, low), width, per_mv=per_mv, color=ORANGE, lw=2)
+    trace(axes, beat, (left, low), width, per_mv=per_mv, lw=2)
+    axes.plot([left, left + width], [low, low], color=LINE, lw=1, ls=":")
+    half = len(beat) // 2
+    tops = {"R": beat[:half].argmax(), "ST": int(len(beat) * (peak + 0.14))}
+    tops["T"] = half + beat[half:].argmax()
+    for (name, at), colour in zip(tops.items(), (BLUE, GREEN, PURPLE), strict=True):
+        x, top = left + width * at / len(beat), low + per_mv * float(beat[at])
+        arrow(axes, (x, low), (x, top), colour=colour, lw=2, style="-|>", zorder=5)
+        where = {"R": (3, top - 3), "ST": (0, low - 3.2), "T": (0, low - 3.2)}[name]
+        say(axes, x + where[0], where[1], name, color=colour, weight="bold")
+    onset, j_point, end = (left + width * (peak + share) for share in (-0.06, 0.06, 0.4))
+    for y, stop, name in ((5.5, j_point, "QRS"), (1.8, end, "QT")):
+        arrow(axes, (onset, y), (stop, y), colour=INK, style="<|-|>")
+        say(axes, onset - 1.5, y, name, ha="right", weight="bold")
+    for x in (onset, j_point, end):
+        axes.plot([x, x], [1.8, low], color=LINE, lw=1)
+    say(axes, 70, 52, "recorded", ha="left", weight="bold")
+    say(axes, 70, 47, "rebuilt", ha="left", weight="bold", color=ORANGE)
+    texts = (
+        ("R, T", "heights", BLUE),
+        ("ST", "level, 60 ms after J", GREEN),
+        ("QRS, QT", "durations", INK),
+    )
+    for row, (name, text, colour) in enumerate(texts):
+        say(axes, 70, 36 - 9.5 * row, name, ha="left", weight="bold", color=colour)
+        say(axes, 70, 32 - 9.5 * row, text, ha="left", color=SOFT)
+    say(axes, 70, 5, "How far apart?", ha="left", weight="bold", size=BIG)
+    return axes
+
+
 _PARTS = (
     (
         (1, 73), (98, 17), "The recordings", BLUE,
