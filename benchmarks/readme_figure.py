@@ -9,7 +9,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from ecgnb.figures.style import use_style
+from ecgnb.figures.style import WIDTH_IN, use_style
 from ecgnb.reconstruction.methods import METHODS
 from ecgnb.reconstruction.scores import summarise
 
@@ -24,7 +24,7 @@ def draw(path: Path) -> None:
         pd.read_csv(ROOT / "results" / "reconstruction.csv.gz"), by=("origin", "method")
     ).dropna(subset=["r_mean"])
     names = [name for name in METHODS if name in set(table["method"])][::-1]
-    _, axes = plt.subplots(figsize=(8, 3.4), layout="constrained")
+    _, axes = plt.subplots(figsize=(WIDTH_IN, 4), layout="constrained")
     for shift, (origin, colour) in enumerate(ORIGINS.items()):
         rows = table[table["origin"] == origin].set_index("method").loc[names]
         places = [place + 0.2 * (shift - 1) for place in range(len(names))]
@@ -32,12 +32,12 @@ def draw(path: Path) -> None:
         label = f"{origin} ({rows['n_heart'].iloc[0]} hearts)"
         axes.plot(rows["r_mean"], places, "o", color=colour, ms=5, label=label)
     axes.axvline(0.77, color="#555555", ls=":", lw=1)
-    axes.text(0.77, len(names) - 0.45, "paper's CNN", ha="center", fontsize=8, color="#555555")
+    axes.text(0.77, len(names) - 0.45, "paper's CNN", ha="center", color="#555555")
     axes.set_yticks(range(len(names)), [METHODS[name].title for name in names])
-    axes.set(xlabel="mean r over 132 pairs of leads, with 95 % interval over hearts")
+    axes.set(xlabel="mean r over 132 pairs of leads,\n95 % interval over hearts")
     axes.grid(axis="x", color="#e5e5e5", lw=0.6)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 0.02), frameon=False)
-    plt.savefig(path, dpi=110)
+    plt.savefig(path)
 
 
 if __name__ == "__main__":

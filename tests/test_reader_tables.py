@@ -35,7 +35,7 @@ def texts(shown, tag="td"):
 def test_headers_and_names_of_rows_are_words():
     shown = show_table(ladder(), ["n_heart", "r_mean"])
     assert texts(shown, "th") == [
-        "method", "hearts", "mean r95 % interval", "mean", "average beat", "best",
+        "method", "hearts", "mean r95 % interval", "mean", "average beat", "neighbours + network",
     ]  # fmt: skip
 
 
@@ -103,7 +103,13 @@ def test_a_column_that_usually_counts_keeps_its_decimals_where_it_does_not():
 
 def test_rows_that_only_count_have_no_numbers_and_the_first_column_names_them():
     shown = show_table(ladder().reset_index(), ["method", "n_heart"])
-    assert texts(shown, "th") == ["method", "hearts", "mean", "average beat", "best"]
+    assert texts(shown, "th") == [
+        "method",
+        "hearts",
+        "mean",
+        "average beat",
+        "neighbours + network",
+    ]
     assert texts(shown) == ["27", "27", "12&#8239;345"]
 
 

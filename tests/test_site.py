@@ -76,7 +76,7 @@ TABLES = """() => [...document.querySelectorAll(".bd-article table")].flatMap((t
     .map((text) => `a cell says ${text}`));
   const most = Math.max(...rows.map((row) => row.cells.length));
   if (most > 6) found.push(`${most} columns`);
-  const isNumber = (text) => /^[-+\u2212]?\\d[\\d.,\u202f]*( \\(.* to .*\\))?$/.test(text);
+  const isNumber = (text) => /^[-+\u2212]?\\d[\\d\u202f]*(\\.\\d+)?( \\(.* to .*\\))?$/.test(text);
   if (table.closest(".cell_output")) found.push(...[...table.querySelectorAll("tbody td")]
     .filter((cell) => isNumber(words(cell)) && getComputedStyle(cell).textAlign !== "right")
     .map((cell) => `${words(cell)} stands at the left`));
@@ -189,6 +189,7 @@ def test_a_bad_table_on_a_page_is_caught(browser):
         "a cell says None",
         "7 columns",
         "0.93 stands at the left",
+        "-0.0 stands at the left",
     }
 
 

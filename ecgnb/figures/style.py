@@ -21,7 +21,7 @@ MM_PER_S, MM_PER_MV = 25.0, 10.0
 # A page shows a figure at most 741 px wide, a phone 342 px. At these widths, inches, letters of
 # the smallest size, points, are at least 9 px high on the page and 8 px on a phone; a wide figure
 # keeps 520 px there and scrolls (class `ecgnb-wide`).
-WIDTH_IN, WIDE_IN, SMALLEST_PT = 6.0, 9.0, 10.2
+WIDTH_IN, WIDE_IN, SMALLEST_PT = 6.0, 9.0, 10.4
 
 _SIZES = ("axes.title", "axes.label", "xtick.label", "ytick.label", "legend.font", "font.")
 

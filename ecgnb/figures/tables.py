@@ -1,7 +1,7 @@
 """Tables for people: words with units, few columns, intervals in the cell, bars between rows.
 
 What a name from the code is called in a header or a cell, and with how many decimals a column is
-written, has its one home in `data/words.csv`.
+written, has its one home in `data/words.csv`; the names of methods are their titles in `METHODS`.
 """
 
 import csv
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
+from ecgnb.reconstruction.methods import METHODS
 from ecgnb.text import clean_text
 
 MOST_COLUMNS = 6  # what a page of 741 px holds without making the letters smaller
@@ -50,7 +51,9 @@ def _known_words() -> dict[str, tuple[str, int | None, bool]]:
     """
     text = resources.files("ecgnb").joinpath("data", "words.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines())
-    return {
+    methods = {name: (method.title, None, True) for name, method in METHODS.items()}
+    del methods["mean"]  # in most cells a mean of numbers
+    return methods | {
         row["name"]: (
             row["words"],
             int(row["decimals"]) if row["decimals"] else None,
@@ -211,7 +214,7 @@ def _say(value: object) -> str:
     Examples
     --------
     >>> _say("average_beat_ridge"), _say("cnn_1d"), _say("II"), _say(True), _say({"n_lead": 12})
-    ('average beat + ridge', 'CNN, 1-D head', 'II', 'yes', 'leads: 12')
+    ('average beat + residual ridge', 'CNN, 1-D head', 'II', 'yes', 'leads: 12')
     """
     if _is_bool(value):
         return "yes" if value else "no"
