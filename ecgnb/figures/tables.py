@@ -417,7 +417,9 @@ def show_verdicts(runs: Mapping[str, pd.DataFrame]) -> HTML:
     for run, verdicts in runs.items():
         for row in verdicts.to_dict("records"):
             mark = _MARKS.get(row["verdict"], "\N{CIRCLE WITH LEFT HALF BLACK}")
-            ends = f"{row['lowest']:.2f} to {row['highest']:.2f}"
+            ends = " to ".join(
+                html.unescape(_number(row[end], 2)) for end in ("lowest", "highest")
+            )
             cell = {f"{row['test']} ({row['rule']})": f"{mark} {row['verdict']}, {ends}"}
             columns.setdefault((row["attribution"], run), {}).update(cell)
     table = pd.DataFrame({key: columns[key] for key in sorted(columns, key=lambda key: key[0])})

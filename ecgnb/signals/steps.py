@@ -60,7 +60,7 @@ def follow_steps(record: Record, options: PreprocessingOptions | None = None) ->
 def step_figures(steps: list[Step], lead: str, start_s: float, stop_s: float) -> pd.DataFrame:
     """Return for each step what became of one lead, one row a step.
 
-    Columns `unit`; `rate` in Hz; `samples`, `lowest` and `highest` between two times (one beat);
+    Columns `unit`; `rate_hz`; `samples`, `lowest` and `highest` between two times (one beat);
     `mean` of the whole part; `below_half_hz` and `above_40_hz`, the root mean square of what lies
     outside the band of the book, in the unit of the row.
     """
@@ -68,7 +68,7 @@ def step_figures(steps: list[Step], lead: str, start_s: float, stop_s: float) ->
     for step in steps:
         _, course = step.cut(lead, start_s, stop_s)
         whole = fill_missing(step.signals)[lead_index(lead)].astype(np.float64)
-        row = {"step": step.name, "unit": step.unit, "rate": step.sampling_rate}
+        row = {"step": step.name, "unit": step.unit, "rate_hz": step.sampling_rate}
         row |= {"samples": course.size, "lowest": course.min(), "highest": course.max()}
         row |= {
             "mean": whole.mean(),
