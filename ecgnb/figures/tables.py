@@ -269,6 +269,19 @@ def _number(value: float, decimals: int) -> str:
     return text.replace(",", "&#8239;").replace("-", "&minus;")
 
 
+def _not_zero(value: float, decimals: int) -> str:
+    """Return a number, and of a positive one that its decimals would make zero, what it is below.
+
+    Examples
+    --------
+    >>> _not_zero(0.0002, 3), _not_zero(0.0, 3), _not_zero(0.0021, 3)
+    ('&lt; 0.001', '0.000', '0.002')
+    """
+    if value >= 1e-4 and round(value, decimals) == 0:
+        return f"&lt; {10.0**-decimals:.{decimals}f}"
+    return _number(value, decimals)
+
+
 class _Column:
     """One column of a table: its header and its cells."""
 
@@ -316,7 +329,7 @@ class _Column:
         decimals = self.decimals[row]
         decimals = _decimals(pd.Series([value])) if decimals is None else decimals
         bar = self._drawn(row) if self.bar else ""
-        text = f"{bar}{_number(float(value), decimals)}{self._range(row)}"
+        text = f"{bar}{_not_zero(float(value), decimals)}{self._range(row)}"
         return f'<td class="ecgnb-number">{text}</td>'
 
     def _range(self, row: int) -> str:
@@ -418,7 +431,7 @@ def show_verdicts(runs: Mapping[str, pd.DataFrame]) -> HTML:
         for row in verdicts.to_dict("records"):
             mark = _MARKS.get(row["verdict"], "\N{CIRCLE WITH LEFT HALF BLACK}")
             ends = " to ".join(
-                html.unescape(_number(row[end], 2)) for end in ("lowest", "highest")
+                html.unescape(_number(round(row[end], 2), 2)) for end in ("lowest", "highest")
             )
             cell = {f"{row['test']} ({row['rule']})": f"{mark} {row['verdict']}, {ends}"}
             columns.setdefault((row["attribution"], run), {}).update(cell)
