@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from ecgnb.figures.tables import MOST_COLUMNS, in_words, show_table, show_verdicts
+from ecgnb.reconstruction.methods import METHODS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -180,3 +181,17 @@ def test_every_name_has_its_words_once_and_none_is_a_name_of_the_code():
     assert len(set(names)) == len(names)
     assert [row["words"] for row in rows if not row["words"] or "_" in row["words"]] == []
     assert all(row["decimals"] in {"", *"01234"} for row in rows)
+
+
+def test_the_notation_says_what_names_of_columns_and_methods_are_called_on_the_pages():
+    text = (ROOT / "book/notation.md").read_text()
+    for name, method in METHODS.items():
+        assert f"| `{name}` | {method.title} |" in text
+    with (ROOT / "ecgnb/data/words.csv").open(encoding="utf-8", newline="") as file:
+        words = {row["name"]: row["words"] for row in csv.DictReader(file)}
+    part = text[text.index("## Columns of the recorded tables") : text.index("## Methods")]
+    rows = re.findall(r"^\| (`.*?`) \| (.*?) \| .* \|$", part, flags=re.MULTILINE)
+    assert len(rows) > 15
+    for names, said in rows:
+        for name in re.findall(r"`(\w+)`", names):
+            assert words.get(name, said) in said, name
