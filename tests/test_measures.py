@@ -214,7 +214,8 @@ def test_the_margin_decides_what_survives():
 def test_what_the_original_does_not_tell_cannot_survive():
     rng = np.random.default_rng(1)
     is_so, noise = np.arange(400) % 4 == 0, rng.normal(size=400)
-    arms = {("original", "all"): noise, ("another_day", "I"): noise, ("visible", "I"): is_so}
+    arms = {("original", "all"): noise, ("another_day", "I"): noise}
+    arms |= {("visible", "I"): is_so.astype(float)}
     rows = [
         (f"h{n}", "hypertrophy" if is_so[n] else "other", arm, name, "hypertrophy", values[n])
         for (arm, name), values in arms.items()
