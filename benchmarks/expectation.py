@@ -1,20 +1,22 @@
 """Make the table of what to expect from recorded people, or test it with each heart left out.
 
     python benchmarks/expectation.py MIRROR ecgnb/data/expectation.json
-    python benchmarks/expectation.py MIRROR --test
+    python benchmarks/expectation.py MIRROR results/days/bands.csv
 
-The test fits errors and expiry on all other hearts and prints, for each heart and situation, the
-share of samples that the 90 % bands cover.
+The test fits the errors on all other hearts and writes, for each case of a heart, the share of
+samples that the 90 % bands cover; the means by heart and situation are printed.
 """
 
 import contextlib
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from ecgnb.files import code_digest, file_beside, write_manifest, write_table
 from ecgnb.progress import follow
-from ecgnb.reconstruction.expectation import fit_error_model
+from ecgnb.reconstruction.expectation import BAND_LEVEL, fit_error_model
 from ecgnb.reconstruction.expiry import RecordedCase, heart_cases, write_expectation
 from ecgnb.reconstruction.prior import clean_record, combine, share_of_heart
 from ecgnb.records.record import Record, RecordError
@@ -48,23 +50,37 @@ def read_cases(folder: str) -> list[RecordedCase]:
 
 
 def coverage(cases: list[RecordedCase]) -> pd.DataFrame:
-    """Return a row per case: heart, situation, covered share, mean half width in mV."""
+    """Return a row per case: situation, heart, input lead, covered share, half width in mV."""
     rows = []
     for heart in dict.fromkeys(case.error.heart for case in cases):
         errors = fit_error_model([case.error for case in cases if case.error.heart != heart])
-        for one in (case.error for case in cases if case.error.heart == heart):
+        for case in (case for case in cases if case.error.heart == heart):
+            one = case.error
             half = errors.half_width(one.terms, one.situation)
             covered = float((np.abs(one.error) <= half).mean())
-            rows.append((one.situation, heart, covered, float(half.mean())))
-    return pd.DataFrame(rows, columns=["situation", "heart", "covered", "half_width_mv"])
+            rows.append((one.situation, heart, case.lead, covered, float(half.mean())))
+    columns = ["situation", "heart", "input_lead", "covered", "half_width_mv"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def write_coverage(table: pd.DataFrame, folder: str, out: Path) -> None:
+    """Write the table of covered shares, and beside it from what it was made."""
+    sources = [session.source for session in find_sessions(folder)]
+    facts = {"records": {one.name: one.digest for one in sources}, "inputs": INPUTS}
+    facts |= {"level": BAND_LEVEL, "hearts": sorted(table["heart"].unique())}
+    write_table(out, table, digits=5)
+    facts["code"] = code_digest("ecgnb.reconstruction.expiry")
+    write_manifest(file_beside(out, "_manifest.json"), facts)
 
 
 if __name__ == "__main__":
     folder, out = sys.argv[1:]
     found = read_cases(folder)
-    if out != "--test":
+    if out.endswith(".json"):
         print(write_expectation(found, out))
     else:
-        by_heart = coverage(found).groupby(["situation", "heart"]).mean()
+        table = coverage(found)
+        write_coverage(table, folder, Path(out))
+        by_heart = table.groupby(["situation", "heart"])[["covered", "half_width_mv"]].mean()
         print(by_heart.round(3).to_string())
         print(by_heart.groupby("situation").mean().round(3))

@@ -294,3 +294,15 @@ def test_rows_of_the_package_itself_can_be_compared():
     rows = read_day_rows(RESULTS / "days")
     assert set(rows["method"]) >= set(DAY_METHODS)
     assert rows["comparable"].all()
+
+
+def test_bands_made_without_a_person_hold_nine_tenths_in_the_mean_over_persons():
+    table = read_table(RESULTS / "days" / "bands.csv")
+    manifest = json.loads((RESULTS / "days" / "bands_manifest.json").read_text())
+    assert manifest["hearts"] == sorted(table["heart"].unique())
+    assert set(table["input_lead"]) == set(manifest["inputs"])
+    hearts = table.groupby(["situation", "heart"])["covered"].mean()
+    assert len(hearts["another day"]) == 11
+    for situation in ("another day", "same session"):
+        assert 0.85 < hearts[situation].mean() < 0.95
+        assert hearts[situation].between(0.3, 1).all()
