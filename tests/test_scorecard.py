@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecgnb.book import claims, scorecard
+from ecgnb.book import claims, questions, scorecard
 from ecgnb.book.chapter import ROOT, Chapter
 from ecgnb.book.claims import CLAIMS, Claim, Evidence, OwnRun
 from ecgnb.book.scorecard import VERDICTS
@@ -192,3 +192,76 @@ def test_the_numbers_quoted_from_a_chapter_are_glued_by_it():
         code = "\n".join(c.source for c in notebook.cells if c.cell_type == "code")
         for key in own.names():
             assert f'"{key}"' in code, (name, key)
+
+
+def results_of(name):
+    paths = [ROOT / "results" / f"{name}{ending}" for ending in (".csv", ".csv.gz")]
+    return pd.read_csv(next(path for path in paths if path.is_file()))
+
+
+ASKED = ("lead_sets_people", "lead_sets_days", "watch_leads", "measures", "diagnosis")
+ASKED = (*ASKED, "days/pairs_10s", "days/bands", "days/curve")
+
+
+@pytest.fixture(scope="module")
+def answers():
+    tables = {name: results_of(name) for name in ASKED}
+    return questions.answer_questions(Recorded(**tables)).set_index("question")
+
+
+def test_every_question_is_answered_by_a_number_with_its_interval_and_hearts(answers):
+    assert len(answers) == 9
+    assert (answers["low"] <= answers["value"]).all()
+    assert (answers["value"] <= answers["high"]).all()
+    assert (answers["low"] < answers["high"]).all()
+    assert answers["n"].min() >= 5
+    for row in answers.itertuples():
+        assert row.number.count(" to ") == 1, row.number
+        assert min(len(row.what.split()), len(row.on.split())) > 4
+        assert row.beside
+
+
+@pytest.mark.parametrize("question", questions.QUESTIONS, ids=lambda one: one.name)
+def test_a_question_leads_to_a_section_that_is_there(question):
+    notebook = nbformat.read(ROOT / "book" / f"{question.chapter}.ipynb", as_version=4)
+    texts = [c.source for c in notebook.cells if c.cell_type == "markdown"]
+    headings = [line for text in texts for line in text.splitlines() if line.startswith("## ")]
+    assert f"## {question.section}" in headings
+
+
+def test_a_question_without_its_table_stays_open_and_a_misspelt_column_is_an_error():
+    table = results_of("days/pairs_10s")
+    found = questions.answer_questions(Recorded(**{"days/pairs_10s": table}))
+    told = found.set_index("question")["number"]
+    assert set(told.index[told != "not recorded"]) == {"another-day", "expired"}
+    with pytest.raises(KeyError, match="rmse_uv"):
+        renamed = table.rename(columns={"rmse_uv": "mispelt"})
+        questions.answer_questions(Recorded(**{"days/pairs_10s": renamed}))
+
+
+def test_the_answers_follow_the_tables():
+    table = results_of("days/pairs_10s")
+    better = table.assign(r=np.where(table["method"] == "another_day", 0.5, table["r"]))
+    found = questions.answer_questions(Recorded(**{"days/pairs_10s": better}))
+    row = found.set_index("question").loc["another-day"]
+    assert row["number"] == "0.500 (0.500 to 0.500)"
+    assert row["n"] == 11
+    bands = results_of("days/bands").assign(covered=0.25)
+    found = questions.answer_questions(Recorded(**{"days/bands": bands})).set_index("question")
+    assert found.loc["bands", "number"] == "25 % (25 % to 25 %)"
+
+
+def test_a_card_per_question_has_number_hearts_and_link(answers, monkeypatch):
+    shown = []
+    monkeypatch.setattr(questions, "display", lambda thing: shown.append(thing.data))
+    questions.show_answers(answers.reset_index())
+    assert shown[0].count("ecgnb-question") == 9
+    assert 'href="12_another_day.html#how-much-calibration-is-enough"' in shown[0]
+    assert all(html.escape(number) in shown[0] for number in answers["number"])
+    assert "11 hearts of ptbdb" in shown[0]
+
+
+def test_a_question_needs_a_chapter_that_exists():
+    one = questions.QUESTIONS[0]
+    with pytest.raises(ValueError, match="is no chapter"):
+        questions.Question(one.name, one.asks, "14_choose", one.section, one.rule)

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "chapter": ["open_chapter", "read_shares", "show_source", "show_text", "version_table"],
         "claims": ["add_own_run", "score_claims"],
         "provenance": ["checksums", "commit_of", "recorded_runs"],
+        "questions": ["answer_questions", "show_answers"],
         "scorecard": ["VERDICTS", "plot_verdicts", "show_cards", "verdict"],
     },
 )

@@ -2,6 +2,8 @@
 
 import html
 import math
+import string
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +98,42 @@ class Finding:
         return "; ".join(one.text() for one in self.tests)
 
 
+@dataclass(frozen=True)
+class OwnRun:
+    """The numbers of the reader's own run that speak to a claim: whose they are, and the words.
+
+    `words` names the numbers that the chapter saves, as `str.format` does.
+    """
+
+    chapter: str
+    words: str
+
+    def tell(self, numbers: Mapping[str, float]) -> str:
+        """Return the words with the numbers of the chapter.
+
+        Raises
+        ------
+        ValueError
+            If the chapter saves no number of that name.
+
+        Examples
+        --------
+        >>> OwnRun("03_least_squares", "mean r {line_r:.2f}").tell({"line_r": 0.4123})
+        'mean r 0.41'
+        """
+        missing = sorted(self.names() - numbers.keys())
+        if missing:
+            raise ValueError(
+                f"chapter {self.chapter} saves no number {', '.join(missing)}; the words of a "
+                f"claim quote it: {self.words!r}"
+            )
+        return self.words.format(**numbers)
+
+    def names(self) -> set[str]:
+        """Return the names of the numbers in the words."""
+        return {name for _, name, _, _ in string.Formatter().parse(self.words) if name}
+
+
 def verdict(share_of_tests: float, n_open: int = 0) -> str:
     """Return the verdict for the share of a claim's tests that came out as claimed.
 
@@ -128,12 +166,12 @@ def show_cards(card: pd.DataFrame) -> None:
     display(HTML(f'<ol class="ecgnb-claims">{cards}</ol>'))
 
 
-def _link_of(chapter: str, section: str) -> str:
+def link_of(chapter: str, section: str) -> str:
     """Return the address of a section in the book.
 
     Examples
     --------
-    >>> _link_of("04_cnn", "What are the two heads?")
+    >>> link_of("04_cnn", "What are the two heads?")
     '04_cnn.html#what-are-the-two-heads'
     """
     return f"{chapter}.html#{make_id(section)}"
@@ -174,7 +212,7 @@ def _card(number: int, row: dict[str, str]) -> str:
         f"<dt>Measured</dt><dd>{_items(said['measured'])}</dd>"
         f"<dt>On</dt><dd>{said['data']}</dd>"
         f"<dt>In this run</dt><dd>{said['own']}</dd></dl>"
-        f'<p><a href="{_link_of(row["chapter"], row["section"])}">'
+        f'<p><a href="{link_of(row["chapter"], row["section"])}">'
         f"Read: {said['section']}</a></p></li>"
     )
 

@@ -1,6 +1,6 @@
 """Scores of sets of leads: the best set of each size, the knee, and what each lead is worth."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -147,9 +147,8 @@ def rank_leads(values: pd.DataFrame, *, n_bootstrap: int = 2000) -> pd.DataFrame
     """
     wide = values.dropna(axis=1)
     each = wide.to_numpy()
-    draws = np.random.default_rng(0).integers(0, len(each), (n_bootstrap, len(each)))
-    means = each[draws].mean(axis=1)
-    ranks = (-means).argsort(axis=1).argsort(axis=1) + 1
+    means = _drawn_means(each, n_bootstrap)
+    ranks = _ranks(means)
     low, high = np.quantile(means, [0.025, 0.975], axis=0)
     rank_low, rank_high = np.quantile(ranks, [0.025, 0.975], axis=0)
     found = {"lead": wide.columns, "value": each.mean(axis=0)}
@@ -158,6 +157,42 @@ def rank_leads(values: pd.DataFrame, *, n_bootstrap: int = 2000) -> pd.DataFrame
     table = table.sort_values("value", ascending=False, ignore_index=True)
     table.insert(1, "rank", np.arange(len(table)) + 1)
     return table.assign(n_heart=len(wide))
+
+
+def rank_of_leads(
+    values: pd.DataFrame, leads: Sequence[str], *, n_bootstrap: int = 2000
+) -> Estimate:
+    """Return the mean rank of some leads, 1 for the most useful, with its interval over hearts.
+
+    Parameters
+    ----------
+    values
+        A row per heart, a column per lead.
+    leads
+        Some of the columns.
+
+    Examples
+    --------
+    >>> values = pd.DataFrame({"I": [0.1, 0.2], "II": [0.3, 0.5], "V2": [0.2, 0.4]})
+    >>> rank_of_leads(values, ["II", "V2"])
+    Estimate(value=1.5, low=1.5, high=1.5, n=2)
+    """
+    each, columns = values.to_numpy(), [values.columns.get_loc(lead) for lead in leads]
+    drawn = _ranks(_drawn_means(each, n_bootstrap))[:, columns].mean(axis=1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    whole = _ranks(each.mean(axis=0, keepdims=True))[0, columns].mean()
+    return Estimate(float(whole), float(low), float(high), len(each))
+
+
+def _drawn_means(each: np.ndarray, n_bootstrap: int) -> np.ndarray:
+    """Return the means `(draw, lead)` of hearts drawn with repetition."""
+    draws = np.random.default_rng(0).integers(0, len(each), (n_bootstrap, len(each)))
+    return each[draws].mean(axis=1)
+
+
+def _ranks(means: np.ndarray) -> np.ndarray:
+    """Return the rank of each column in its row, 1 for the largest."""
+    return (-means).argsort(axis=1).argsort(axis=1) + 1
 
 
 def correlate_ranks(
