@@ -290,7 +290,7 @@ def test_maps_that_are_compared_have_one_colour_scale():
     )
     assert {place.collections[0].get_clim() for place in axes} == {(0.1, 0.9)}
     assert [place.get_title() for place in axes] == [
-        "least squares with intercept", "neighbours + network",
+        "least squares", "nearest neighbours + network",
     ]  # fmt: skip
     assert len(figure.axes) == 3  # two maps, one bar
     plt.close(figure)

@@ -36,7 +36,8 @@ def texts(shown, tag="td"):
 def test_headers_and_names_of_rows_are_words():
     shown = show_table(ladder(), ["n_heart", "r_mean"])
     assert texts(shown, "th") == [
-        "method", "hearts", "mean r95 % interval", "mean", "average beat", "neighbours + network",
+        "method", "hearts", "mean r95 % interval", "mean", "average beat",
+        "nearest neighbours + network",
     ]  # fmt: skip
 
 
@@ -109,7 +110,7 @@ def test_rows_that_only_count_have_no_numbers_and_the_first_column_names_them():
         "hearts",
         "mean",
         "average beat",
-        "neighbours + network",
+        "nearest neighbours + network",
     ]
     assert texts(shown) == ["27", "27", "12&#8239;345"]
 

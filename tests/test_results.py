@@ -143,13 +143,13 @@ def test_the_present_code_gives_the_recorded_closed_forms(table):
 
 
 README_ROWS = {
-    "least squares with intercept": "least_squares",
-    "lagged ridge, ±100 ms": "lagged_ridge",
-    "lagged ridge fitted on *other* hearts, in mV": "population_ridge_mv",
-    "average beat pasted at the R peaks": "average_beat",
+    "least squares": "least_squares",
+    "lagged ridge": "lagged_ridge",
+    "lagged ridge of other people, in mV": "population_ridge_mv",
+    "average beat": "average_beat",
     "average beat + residual ridge": "average_beat_ridge",
-    "nearest neighbours in lag space": "neighbours",
-    "neighbours + small network": "best",
+    "nearest neighbours": "neighbours",
+    "nearest neighbours + network": "best",
 }
 
 

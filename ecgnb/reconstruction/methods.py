@@ -126,15 +126,15 @@ _LADDER = (
         "least squares through the origin",
         partial(_fit_line, intercept=False),
     ),
-    _closed_form("least_squares", "least squares with intercept", _fit_line),
-    _closed_form("lagged_ridge", "lagged ridge, ±100 ms", fit_lagged_ridge),
+    _closed_form("least_squares", "least squares", _fit_line),
+    _closed_form("lagged_ridge", "lagged ridge", fit_lagged_ridge),
     _closed_form("average_beat", "average beat", fit_average_beat),
     _closed_form("average_beat_ridge", "average beat + residual ridge", fit_beat_ridge),
-    _closed_form("neighbours", "nearest neighbours in lag space", neighbours.fit_library),
+    _closed_form("neighbours", "nearest neighbours", neighbours.fit_library),
     _cnn("cnn_1d", "CNN, 1-D head", "1d"),
     _cnn("cnn_2d", "CNN, 2-D head", "2d_shared"),
-    _cnn("cnn_2d_separable", "CNN, 2-D separable head", "2d_separable"),
-    Method("best", "neighbours + network", _fit_best, is_network=True),
+    _cnn("cnn_2d_separable", "CNN, separable head", "2d_separable"),
+    Method("best", "nearest neighbours + network", _fit_best, is_network=True),
 )
 
 METHODS = {method.name: method for method in _LADDER}
