@@ -1,7 +1,9 @@
 """Write what one task costs, by method and duration: `ecgnb/data/costs.csv`.
 
 Run `OMP_NUM_THREADS=1 python benchmarks/costs.py [PART]`. Closed forms are timed on 4
-simulated records of each duration, networks on one. CPU seconds of one thread, and MB.
+simulated records of each duration, networks on one. CPU seconds of one thread, and MB. What hours
+of one lead cost is taken from the table that `benchmarks/long.py` wrote:
+`python benchmarks/costs.py FOLDER/long.csv`.
 """
 
 import resource
@@ -57,6 +59,15 @@ def network_rows(cohorts: dict[float, Path]) -> list[tuple[str, float, float]]:
     return rows
 
 
+def hour_rows(path: Path) -> list[tuple[str, float, float]]:
+    """Return the costs of hours by method and duration, and the most memory of any."""
+    table = (
+        pd.read_csv(path).groupby(["method", "hours"], as_index=False).median(numeric_only=True)
+    )
+    rows = [(f"hours_{one.method}", 3600 * one.hours, one.cpu_s) for one in table.itertuples()]
+    return [*rows, ("hours_memory_mb", 1.0, table["peak_mb"].max())]
+
+
 def start_s() -> float:
     """Return the CPU seconds that a process takes to start."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -65,8 +76,22 @@ def start_s() -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def write_rows(rows: list[tuple[str, float, float]]) -> None:
+    """Write rows into the table, in place of those of the same names."""
+    table = pd.DataFrame(rows, columns=["what", "duration_s", "value"])
+    if PATH.is_file():
+        before = pd.read_csv(PATH)
+        table = pd.concat([before[~before["what"].isin(table["what"])], table])
+    table = table.sort_values(["what", "duration_s"])
+    table.to_csv(PATH, index=False, float_format="%.4g")
+    print(table.to_string(index=False))
+
+
 def main(part: str = "all") -> None:
     """Measure and write the table; `closed_forms` or `networks` measure a part of it."""
+    if part.endswith(".csv"):
+        write_rows(hour_rows(Path(part)))
+        return
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         cohorts = {
@@ -85,13 +110,7 @@ def main(part: str = "all") -> None:
             rows.append(("start", 1.0, start_s()))
         if part != "closed_forms":
             rows += network_rows(cohorts)
-    table = pd.DataFrame(rows, columns=["what", "duration_s", "value"])
-    if PATH.is_file():
-        before = pd.read_csv(PATH)
-        table = pd.concat([before[~before["what"].isin(table["what"])], table])
-    table = table.sort_values(["what", "duration_s"])
-    table.to_csv(PATH, index=False, float_format="%.4g")
-    print(table.to_string(index=False))
+    write_rows(rows)
 
 
 if __name__ == "__main__":

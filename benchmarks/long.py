@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from ecgnb.leads import lead_index
-from ecgnb.reconstruction.another_day import fit_another_day
 from ecgnb.reconstruction.blocks import Work, reconstruct_blocks, write_blocks
 from ecgnb.reconstruction.personal import fit_personal
 from ecgnb.records.formats.channels import Request
@@ -66,12 +65,7 @@ def simulate(folder: Path, hours: float) -> None:
 
 def work_of(method: str) -> Work:
     """Return what a method, fitted on two minutes of the person, does with each block."""
-    calibration = simulated(CALIBRATION_S, 1)
-    if method != "another_day":
-        return Work.of(fit_personal(calibration, LEAD, method=method))
-    cleaned = clean(calibration.signals, RATE_HZ, to_rate=RATE_HZ)
-    model = fit_another_day([cleaned], [lead_index(LEAD)])
-    return Work(LEAD, lambda signal: model.predict(signal[None])[0], RATE_HZ)
+    return Work.of(fit_personal(simulated(CALIBRATION_S, 1), LEAD, method=method))
 
 
 def compare(long: LongLead, work: Work, target: Path) -> dict[str, float]:

@@ -427,3 +427,17 @@ def test_what_blocks_cannot_do_is_said_before_work_begins(long_recording, files,
     assert done.exit_code == 2
     assert "are for recordings up to half an hour" in " ".join(done.output.split())
     assert [*tmp_path.iterdir()] == []
+
+
+def test_a_dry_run_of_hours_tells_the_cost_and_writes_nothing(long_recording, files, tmp_path):
+    line = f"reconstruct {long_recording} --out {tmp_path}/long --dry-run"
+    done = run(f"{line} --model {files}/model --json")
+    assert done.exit_code == 0, done.output
+    cost = json.loads(done.stdout)
+    lasts_s = read_recording(long_recording, leads=("V2",)).duration_s
+    assert cost["signal_h"] == pytest.approx(lasts_s / 3600)
+    assert 0 < cost["cpu_h"] < 0.01
+    assert cost["not_measured"] == []
+    other = run(f"{line} --calibration {files}/rec12/twa01 --lead V2 --method best")
+    assert "never measured, not counted: best" in other.output
+    assert [*tmp_path.iterdir()] == []

@@ -41,6 +41,15 @@ class GivenFile:
 
         return Request((lead,), self.rate, self.channel, self.unit, _renamed_leads(self.names))
 
+    def duration_s(self, lead: str) -> float:
+        """Return how long the recording is, s; one of hours is not read."""
+        from ecgnb.records.recordings import is_long, open_lead
+
+        if not is_long(self.path):
+            return self.read((lead,)).duration_s
+        with open_lead(self.path, self.request(lead)) as long:
+            return long.duration_s
+
 
 def _renamed_leads(names: str) -> dict[str, str]:
     """Return the mapping of `--leads`; one that cannot be read is bad usage."""

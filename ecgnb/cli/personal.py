@@ -69,6 +69,8 @@ SameSession = Annotated[
 
 Force = Annotated[bool, typer.Option("--force", help="use a calibration that has expired")]
 
+DryRun = Annotated[bool, typer.Option("--dry-run", help="only tell the cost")]
+
 Seed = Annotated[int, typer.Option(min=0, help="of the network's fit")]
 
 _KINDS = "a table, WFDB, EDF, a watch's or a hospital's file"
@@ -187,6 +189,7 @@ def reconstruct_leads(
     calibration_unit: CalibrationUnit = "",
     calibration_names: CalibrationNames = "",
     seed: Seed = 0,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Give twelve leads back for a recording of one, from calibrations or a kept model.
@@ -197,7 +200,19 @@ def reconstruct_leads(
     said = (calibration_rate, calibration_unit, calibration_names)
     own = tuple(GivenFile(path, *said) for path in calibration or [])
     choices = (lead, method, seed, out, plot, bands, same_session, force)
-    _carry_out(ReconstructionTask(given, own, model, *choices), as_json=as_json)
+    do = _foretell if dry_run else _carry_out
+    do(ReconstructionTask(given, own, model, *choices), as_json=as_json)
+
+
+def _foretell(task: ReconstructionTask, *, as_json: bool) -> None:
+    """Tell what a task will take, without doing it."""
+    from ecgnb.studies.costs import forecast_hours
+
+    personal, _ = _kept(task.model)
+    lead, method = _agreed(task.lead, personal), _method(task.method)
+    method = personal.method if personal else method
+    cost = forecast_hours(task.given.duration_s(lead) / 3600, method)
+    tell(vars(cost), str(cost), as_json=as_json)
 
 
 def _carry_out(task: ReconstructionTask, *, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """What a run will cost, told before it starts, from costs that `benchmarks/costs.py` measured."""
 
 import contextlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,8 @@ import pandas as pd
 from ecgnb.records.wfdb_header import HeaderError, parse_header
 
 _TABLE = "costs.csv"
+
+_DISK_MB_AN_HOUR = 12 * 250 * 2 * 3600 / 1e6
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,46 @@ def forecast(
         memory_mb=float(n_process * _cost_of("memory_mb", longest)[0]),
         disk_mb=float(n_task * _cost_of("disk_mb", np.ones(1))[0]),
         not_measured=tuple(sorted(set(methods) - set(known))),
+    )
+
+
+def forecast_hours(hours: float, method: str, *, n_wearer: int = 1, jobs: int = 1) -> Forecast:
+    """Return what it is expected to take to reconstruct one lead of so many hours.
+
+    Blocks of 5 min go through in constant memory. CPU time and disk grow with the hours; the
+    disk is that of the twelve leads as WFDB, 16 bits at 250 Hz.
+
+    Parameters
+    ----------
+    hours
+        Of each recording.
+    method
+        Of the personal model.
+    n_wearer
+        People with a recording each.
+    jobs
+        Processes, one recording each at a time.
+
+    Examples
+    --------
+    >>> day, week = (forecast_hours(hours, "neighbours") for hours in (24, 168))
+    >>> round(week.cpu_h / day.cpu_h), week.memory_mb == day.memory_mb, week.n_task
+    (7, True, 2016)
+    """
+    known = f"hours_{method}" in set(measured()["what"])
+    seconds = np.array([max(3600 * hours, 3600.0)])
+    each_s = min(hours, 1.0) * float(_cost_of(f"hours_{method}", seconds)[0]) if known else 0.0
+    cpu_s = n_wearer * each_s
+    cpu_s += n_wearer * float(_cost_of("start", np.ones(1))[0])
+    return Forecast(
+        n_record=n_wearer,
+        n_task=n_wearer * math.ceil(12 * hours),
+        signal_h=n_wearer * hours,
+        cpu_h=cpu_s / 3600,
+        wall_h=cpu_s / 3600 / jobs,
+        memory_mb=jobs * float(_cost_of("hours_memory_mb", np.ones(1))[0]),
+        disk_mb=n_wearer * hours * _DISK_MB_AN_HOUR,
+        not_measured=() if known else (method,),
     )
 
 
