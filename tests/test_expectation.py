@@ -164,7 +164,7 @@ def test_the_table_is_made_from_cases_and_read_again(tmp_path, monkeypatch):
         for n in range(16)
     ]
     path = expiry.write_expectation(cases, tmp_path / "data" / "expectation.json")
-    monkeypatch.setattr(expiry.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr("ecgnb.files.resources.files", lambda _: tmp_path)
     found = expiry.load_expectation.__wrapped__()
     assert found.n_heart == {situation: 2 for situation in SITUATIONS}
     assert set(found.other_day["II"]) == set(LEADS) - {"II"}
