@@ -107,6 +107,17 @@ def test_without_a_public_repository_there_is_no_button(tmp_path, monkeypatch):
     assert "git clone" not in site.source_link(tmp_path, "x.zip")
 
 
+def test_a_repository_on_gitlab_has_links_and_no_launch_buttons(tmp_path, monkeypatch):
+    monkeypatch.setenv("ECGNB_REPOSITORY", "https://gitlab.com/someone/some-book.git")
+    shutil.copy(ROOT / "_config.yml", tmp_path)
+    site.write_config(tmp_path / "_config.yml", tmp_path / "out.yml", {})
+    config = yaml.safe_load((tmp_path / "out.yml").read_text())
+    assert config["repository"]["url"] == "https://gitlab.com/someone/some-book"
+    assert config["html"]["use_edit_page_button"] is True
+    assert "launch_buttons" not in config
+    assert config["sphinx"]["config"]["ogp_site_url"] == "https://someone.gitlab.io/some-book/"
+
+
 def test_reading_and_run_times_come_from_the_notebook_and_the_build(tmp_path):
     cells = [nbformat.v4.new_markdown_cell("word " * 600), nbformat.v4.new_code_cell("1\n" * 40)]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "one.ipynb")

@@ -137,3 +137,36 @@ def test_the_front_page_leads_to_each_of_them():
     index = page("index")
     for label in ("ch-install", "ch-use", "ch-cite", "ch-data", "ch-api"):
         assert re.search(rf"{{ref}}`[^`]*{label}>?`|:link: {label}$", index, re.MULTILINE), label
+
+
+WORKFLOWS = [ROOT / ".github/workflows/ci.yml", ROOT / ".gitlab-ci.yml"]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_runs_what_this_project_has(path):
+    text = path.read_text()
+    assert text.startswith("# Untried")
+    assert ".ci/run" in text
+    named = re.findall(r"tests/test_\w+\.py", text)
+    assert named
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+    extras = re.findall(r'-e "\.\[([\w,]+)\]"', text)
+    assert extras
+    assert {one for group in extras for one in group.split(",")} <= set(
+        PROJECT["optional-dependencies"]
+    )
+    (page,) = set(re.findall(r"ecgnb book --profile smoke --page (\w+)", text))
+    assert (BOOK / f"{page}.ipynb").is_file()
+    for python in re.findall(r'"(3\.\d+)"', text):
+        assert f"{python}" in page_of_pythons()
+
+
+def page_of_pythons():
+    return re.search(r"needs Python (.*?) and about", page("install"))[1]
+
+
+def test_contributing_says_which_workflows_are_untried():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for path in WORKFLOWS:
+        assert path.relative_to(ROOT).as_posix() in text
+    assert "untried" in text

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.writers.html5 import HTML5Translator
 
-_GITHUB = re.compile(r"(?:https://github\.com/|git@github\.com:)([\w.-]+)/([\w.-]+?)(?:\.git)?/?$")
+_HOSTED = re.compile(r"(?:https://|git@)(github|gitlab)\.com[/:]([\w.-]+)/([\w.-]+?)(?:\.git)?/?$")
 
 TEXTS = ("CONTRIBUTING.md", "CHANGELOG.md")  # of the project, that pages include
 
@@ -72,18 +72,20 @@ def clear_outputs(path: Path) -> None:
     nbformat.write(notebook, path)
 
 
-def _github_address(remote: str) -> str:
-    """Return the address of a GitHub repository from the address of a git remote, else "".
+def _public_address(remote: str) -> str:
+    """Return the address of a public repository from the address of a git remote, else "".
 
     Examples
     --------
-    >>> _github_address("git@github.com:someone/ecgnb.git")
+    >>> _public_address("git@github.com:someone/ecgnb.git")
     'https://github.com/someone/ecgnb'
-    >>> _github_address("/some/folder")
+    >>> _public_address("https://gitlab.com/someone/ecgnb")
+    'https://gitlab.com/someone/ecgnb'
+    >>> _public_address("/some/folder")
     ''
     """
-    found = _GITHUB.match(remote.strip())
-    return f"https://github.com/{found[1]}/{found[2]}" if found else ""
+    found = _HOSTED.match(remote.strip())
+    return f"https://{found[1]}.com/{found[2]}/{found[3]}" if found else ""
 
 
 def _published_at(folder: Path) -> dict[str, str]:
@@ -91,7 +93,7 @@ def _published_at(folder: Path) -> dict[str, str]:
 
     The environment variable `ECGNB_REPOSITORY` goes before the git remote `origin`.
     """
-    address = _github_address(os.environ.get("ECGNB_REPOSITORY") or _git(folder, "remote"))
+    address = _public_address(os.environ.get("ECGNB_REPOSITORY") or _git(folder, "remote"))
     if not address:
         return {}
     branch = _git(folder, "branch").removeprefix("origin/")
@@ -326,21 +328,23 @@ def write_config(source: Path, target: Path, facts: dict[str, str]) -> None:
         config["html"] |= dict.fromkeys(buttons, True)
         config["sphinx"]["config"]["ogp_site_url"] = _site_address(address["url"])
     else:
-        config.pop("launch_buttons", None)
         config.pop("repository", None)
+    if "github.com" not in address.get("url", ""):
+        config.pop("launch_buttons", None)
     target.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
 def _site_address(repository: str) -> str:
-    """Return where the pages of a repository are published: `ECGNB_SITE`, or GitHub's own place.
+    """Return where the pages of a repository are published: `ECGNB_SITE`, or its host's own place.
 
     Examples
     --------
     >>> _site_address("https://github.com/someone/ecgnb")
     'https://someone.github.io/ecgnb/'
     """
-    owner, name = repository.rstrip("/").split("/")[-2:]
-    return os.environ.get("ECGNB_SITE") or f"https://{owner.lower()}.github.io/{name}/"
+    host, owner, name = repository.removeprefix("https://").split("/")
+    place = f"https://{owner.lower()}.{host.removesuffix('.com')}.io/{name}/"
+    return os.environ.get("ECGNB_SITE") or place
 
 
 def write_pdf(page: Path, target: Path) -> Path | None:
