@@ -326,6 +326,14 @@ def test_every_internal_link_and_anchor_resolves(site):
 
 
 @each_site
+def test_a_link_to_a_term_says_what_the_term_means_when_it_is_pointed_at(site):
+    links = re.compile(r'<a class="[^"]*" href="glossary\.html#term-[^"]+"([^>]*)>')
+    for page in site.glob("*.html"):
+        found = links.findall(page.read_text(encoding="utf-8"))
+        assert all(re.search(r'title="[^"]{10,}"', rest) for rest in found), page.name
+    assert len(links.findall((site / "03_least_squares.html").read_text(encoding="utf-8"))) > 20
+
+
 def test_the_site_and_its_pages_stay_light(site):
     total = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
     assert total < 40 * MEGABYTE

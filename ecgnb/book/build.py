@@ -22,8 +22,10 @@ from ecgnb.book.site import (
     chapter_facts,
     clear_outputs,
     copy_texts,
+    read_terms,
     repair_page,
     source_link,
+    tell_terms,
     write_config,
     write_pdf,
     write_source,
@@ -222,8 +224,10 @@ def render(build: Build) -> None:
     _run_sphinx(stage, site, "html")
     shutil.rmtree(build.html, ignore_errors=True)
     shutil.copytree(site / "_build" / "html", build.html)
+    terms = read_terms((build.html / "glossary.html").read_text(encoding="utf-8"))
     for page in build.html.rglob("*.html"):
-        page.write_text(repair_page(page.read_text(encoding="utf-8")), encoding="utf-8")
+        told = tell_terms(repair_page(page.read_text(encoding="utf-8")), terms)
+        page.write_text(told, encoding="utf-8")
     for notebook in (build.html / "_sources").glob("*.ipynb"):
         clear_outputs(notebook)
     print(f"  {'HTML':<42}{time.monotonic() - started:6.1f} s", flush=True)

@@ -1,11 +1,12 @@
 """What the built pages need beyond Sphinx: where they are published, and repairs of their HTML."""
 
+import html
 import os
 import re
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,10 @@ _ROOMS = ("ecgnb", "book", "tests", "benchmarks", "results", ".ci", ".github")
 _ZIP_TIME = (2026, 1, 1, 0, 0, 0)
 
 _SIGNATURE = re.compile(r'(<span class="sig-paren">\(</span>)\s*<dl>(.*?)</dl>\s*', re.DOTALL)
+
+_ENTRY = re.compile(r'<dt id="(term-[^"]+)">|<dd>(.*?)</dd>', re.DOTALL)
+
+_TERM = re.compile(r'(<a class="[^"]*" href="glossary\.html#(term-[^"]+)")>')
 
 _REPAIRS = (
     # refused by browsers when read from disk
@@ -55,6 +60,40 @@ def repair_page(text: str) -> str:
     for pattern, replacement in _REPAIRS:
         text = pattern.sub(replacement, text)
     return _SIGNATURE.sub(_plain_signature, text)
+
+
+def read_terms(glossary: str) -> dict[str, str]:
+    """Return what each term of the glossary means, by its anchor, from the HTML of that page.
+
+    Examples
+    --------
+    >>> read_terms('<dt id="term-a">A</dt><dt id="term-b">B</dt><dd><p>Said <i>so</i>.</p></dd>')
+    {'term-a': 'Said so.', 'term-b': 'Said so.'}
+    """
+    found, waiting = {}, []
+    for anchor, meaning in _ENTRY.findall(glossary):
+        waiting += [anchor] if anchor else []
+        if meaning:
+            plain = html.unescape(re.sub(r"<[^>]+>", "", meaning))
+            found |= dict.fromkeys(waiting, " ".join(plain.split()))
+            waiting = []
+    return found
+
+
+def tell_terms(text: str, terms: Mapping[str, str]) -> str:
+    """Return the HTML of a page whose links to terms say their meaning when pointed at.
+
+    Examples
+    --------
+    >>> tell_terms('<a class="x" href="glossary.html#term-a">a</a>', {"term-a": "Said so."})
+    '<a class="x" href="glossary.html#term-a" title="Said so.">a</a>'
+    """
+
+    def tell(found: re.Match) -> str:
+        meaning = terms.get(found[2])
+        return f'{found[1]} title="{html.escape(meaning)}">' if meaning else found[0]
+
+    return _TERM.sub(tell, text)
 
 
 def _plain_signature(found: re.Match) -> str:
