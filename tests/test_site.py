@@ -334,6 +334,7 @@ def test_a_link_to_a_term_says_what_the_term_means_when_it_is_pointed_at(site):
     assert len(links.findall((site / "03_least_squares.html").read_text(encoding="utf-8"))) > 20
 
 
+@each_site
 def test_the_site_and_its_pages_stay_light(site):
     total = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
     assert total < 40 * MEGABYTE
