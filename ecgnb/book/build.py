@@ -32,7 +32,6 @@ from ecgnb.book.site import (
 )
 from ecgnb.figures.diagram_parts import sheet
 from ecgnb.figures.diagrams_of_use import draw_book
-from ecgnb.figures.style import use_style
 from ecgnb.records.databases import data_folder, find_records
 from ecgnb.records.labels import CONDITIONS, condition_of, condition_slug
 from ecgnb.records.wfdb_header import HeaderError, parse_header
@@ -277,7 +276,6 @@ def _stage_sources(build: Build) -> Path:
 def _draw_map(path: Path) -> None:
     """Draw the map of the book that the index shows."""
     with plt.rc_context():
-        use_style()
         axes = draw_book(sheet())
         axes.figure.savefig(path)
         plt.close(axes.figure)

@@ -238,7 +238,28 @@ def _to_mathml(tex: str, *, as_block: bool) -> str:
     """
     from docutils.utils.math.latex2mathml import tex2mathml
 
-    return tex2mathml(tex, as_block=as_block)
+    return _ACCENT_WITH_INDEX.sub(_put_beside, tex2mathml(tex, as_block=as_block))
+
+
+# docutils puts the index of a letter with an accent under the letter
+_ACCENT_WITH_INDEX = re.compile(
+    r"<munderover>\s*((?:<m[in]>[^<]*</m[in]>)|(?:<mrow>(?:(?!</?mrow>).)*</mrow>))\s*"
+    r"((?:<m[in]>[^<]*</m[in]>)|(?:<mrow>(?:(?!</?mrow>).)*</mrow>))\s*"
+    r"(<mo[^>]*>[\u02c6\u02c9\u00af_]</mo>)\s*</munderover>",
+    re.DOTALL,
+)
+
+
+def _put_beside(found: re.Match) -> str:
+    r"""Return a letter with its accent above and its index at its lower right.
+
+    Examples
+    --------
+    >>> _to_mathml(r"\hat{y}_i", as_block=False).count("<msub><mover>")
+    1
+    """
+    letter, index, accent = found.groups()
+    return f"<msub><mover>{letter}{accent}</mover>{index}</msub>"
 
 
 def _done() -> None:

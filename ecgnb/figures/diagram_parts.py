@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, PathPatch, Rectangle
 from matplotlib.path import Path
 
-from ecgnb.figures.style import COLOURS, GUESS, SMALLEST_PT, TRUTH, WIDTH_IN
+from ecgnb.figures.style import COLOURS, GUESS, SMALLEST_PT, TRUTH, WIDTH_IN, use_style
 from ecgnb.leads import LEADS
 from ecgnb.records.record import Record
 from ecgnb.signals.beats import find_peaks
@@ -32,7 +32,11 @@ Place = tuple[float, float]
 
 
 def sheet() -> Axes:
-    """Return the axes of a new figure as wide as the text of a page, for one diagram."""
+    """Return the axes of a new figure as wide as the text of a page, for one diagram.
+
+    It sets the look of all figures, so that a diagram may come before everything else.
+    """
+    use_style()
     return plt.figure(figsize=(WIDTH_IN - 2 * _PAD_IN, 3.0)).add_axes((0, 0, 1, 1))
 
 
