@@ -103,7 +103,20 @@ def runs_in(name):
     return check
 
 
+def as_make_installs(command, _):
+    """What make runs in CI makes the same environment, from the same pins, with more extras."""
+    recipe = (ROOT / "Makefile").read_text()
+    assert "$(PYTHON) -m venv $(VENV)" in recipe
+    words = re.sub(r" --progress-bar off|,[a-z,]+(?=\])|['\"]", "", recipe)
+    assert command.partition(" -m ")[2].replace('"', "").replace(" .venv", "") in words
+
+
 PROOFS = (
+    (r"python3 -m venv .venv|\.venv/bin/python -m pip install .*", as_make_installs),
+    (
+        r"\.venv/bin/python -m ecgnb book --profile smoke",
+        proven_by("test_portable.py", '"-m", "ecgnb", "book", "--profile", "smoke"'),
+    ),
     (r"make book DATA=physionet PROFILE=paper", prints_what_it_would_do),
     (r"make (book|test|lint|pdf)( .*)?", in_ci),
     (r"make serve", proven_by("test_publish.py", "serve._make_server")),
