@@ -1,18 +1,19 @@
 """For which Pythons and systems does every pin have a wheel? `python wheels.py TABLE.csv`.
 
-Asks pip's own index, one question for each compiled pin and target; nothing is downloaded. A
-pin whose installed wheel is pure Python fits every target and is not asked for.
+Asks the index with pip's own finder, one page for each compiled pin; nothing is downloaded. A pin
+whose installed wheel is pure Python fits every target and is not asked for.
 """
 
 import csv
+import logging
 import re
-import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from importlib import metadata
 from itertools import product
 from pathlib import Path
+
+from pip._internal.commands import create_command
+from pip._internal.models.target_python import TargetPython
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -22,7 +23,6 @@ SYSTEMS = {
     "macOS x86-64": ["macosx_14_0_x86_64"],
     "Windows x86-64": ["win_amd64"],
 }
-JOBS = 2
 
 
 def compiled_pins() -> list[tuple[str, str]]:
@@ -40,27 +40,30 @@ def compiled_pins() -> list[tuple[str, str]]:
     return found
 
 
-def has_wheel(pin: tuple[str, str], target: tuple[str, str]) -> bool:
-    """Return whether the index has a wheel of a pin for a Python on a system."""
-    (name, version), (python, system) = pin, target
-    command = [sys.executable, "-m", "pip", "index", "versions", name, "--pre"]
-    command += ["--only-binary", ":all:", "--python-version", python]
-    command += [word for tag in SYSTEMS[system] for word in ("--platform", tag)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
-    found = re.search(r"^Available versions: (.*)$", done.stdout, re.MULTILINE)
-    if not found and "No matching distribution" not in done.stderr:
-        raise SystemExit(done.stderr)
-    return bool(found) and version in found[1].split(", ")
+def without_wheel(pins: list[tuple[str, str]], python: str, system: str) -> list[str]:
+    """Return the names of the pins that have no wheel for a Python on a system."""
+    command = create_command("install")
+    options, _ = command.parse_args(["anything"])
+    target = TargetPython(
+        platforms=SYSTEMS[system], py_version_info=tuple(map(int, python.split(".")))
+    )
+    missing = []
+    with command.main_context():
+        session = command.get_default_session(options)
+        finder = command._build_package_finder(options, session, target_python=target)
+        for name, version in pins:
+            candidates = finder.find_all_candidates(name)
+            if not any(one.link.is_wheel and str(one.version) == version for one in candidates):
+                missing.append(name)
+    return missing
 
 
 def main() -> None:
-    """Write a row for each target: how many pins have a wheel, and which have none."""
+    """Write a row for each target: how many pins are compiled, and which have no wheel."""
+    logging.disable(logging.CRITICAL)
     pins, rows = compiled_pins(), []
-    for target in product(PYTHONS, SYSTEMS):
-        with ThreadPoolExecutor(JOBS) as pool:
-            has = list(pool.map(partial(has_wheel, target=target), pins))
-        without = [name for (name, _), there in zip(pins, has, strict=True) if not there]
-        rows.append([*target, len(pins), " ".join(without)])
+    for python, system in product(PYTHONS, SYSTEMS):
+        rows.append([python, system, len(pins), " ".join(without_wheel(pins, python, system))])
         print(*rows[-1], flush=True)
     with Path(sys.argv[1]).open("w", newline="", encoding="utf-8") as file:
         head = ["python", "system", "n_compiled", "without_wheel"]

@@ -7,15 +7,21 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
 import pytest
+from packaging.requirements import Requirement
 
 from ecgnb.files import read_table
+from ecgnb.records.formats import edf
+from ecgnb.records.formats.channels import Request
+from ecgnb.records.record import RecordError
 from ecgnb.simulation.cohort import write_cohort
 
 ROOT = Path(__file__).resolve().parent.parent
+PYTHONS = ("3.11", "3.12", "3.13")
 # Read by every Python that starts in the tests below, kernels and workers as well.
 WITHOUT_POSIX = """
 import ctypes, ctypes.util, multiprocessing, os, sys
@@ -192,3 +198,25 @@ def test_no_module_asks_for_posix_when_it_is_imported():
             names = [alias.name for alias in getattr(node, "names", [])]
             names += [getattr(node, "module", None)] if isinstance(node, ast.ImportFrom) else []
             assert not absent & set(names), path.name
+
+
+@pytest.mark.parametrize(("python", "says"), [((3, 12), False), ((3, 13), True)])
+def test_an_edf_file_without_its_reader_is_refused_with_the_extra(
+    tmp_path, monkeypatch, python, says
+):
+    path = tmp_path / "a.edf"
+    path.write_bytes(b"0       " + bytes(300))
+    monkeypatch.setitem(sys.modules, "pyedflib", None)
+    monkeypatch.setattr(edf.sys, "version_info", python)
+    with pytest.raises(RecordError, match=r"ecgnb\[edf\]") as refused:
+        edf.read_edf_file(path, Request(leads=("I",)))
+    assert ("Python 3.12 or older" in str(refused.value)) is says
+
+
+def test_a_newer_python_installs_what_has_wheels_for_it():
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (edf_reader,) = map(Requirement, wanted["optional-dependencies"]["edf"])
+    asked = {
+        version: edf_reader.marker.evaluate({"python_version": version}) for version in PYTHONS
+    }
+    assert asked == {"3.11": True, "3.12": True, "3.13": False}

@@ -5,6 +5,7 @@ are no measurement: they are read as missing, and missing ones are written as -3
 """
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,8 @@ def _reader(path: Path) -> Any:  # noqa: ANN401
         import pyedflib
     except ImportError:
         what_to_do = "install ecgnb with its extra: pip install 'ecgnb[edf]'"
+        if sys.version_info >= (3, 13):
+            what_to_do += ", on Python 3.12 or older: pyedflib has no wheel for newer ones"
         raise refuse(path, "an EDF file", "pyedflib reads it", what_to_do) from None
     return pyedflib.EdfReader(str(path))
 
