@@ -1,9 +1,18 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from ecgnb.signals.preparation import prepare_record
 from ecgnb.simulation.cohort import plan_cohort, write_cohort
-from ecgnb.studies.multiverse import Member, _cut_windows, _family, _run_member, run_multiverse
+from ecgnb.studies.multiverse import (
+    CHOICES,
+    Member,
+    _cut_windows,
+    _family,
+    _run_member,
+    run_multiverse,
+    summarise_members,
+)
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +67,14 @@ def test_a_run_resumes_with_the_same_table(tmp_path):
     second = run_multiverse(folder, tmp_path / "m.csv", records=names, members=members).table
     assert first.equals(second)
     assert stored == {p: p.stat().st_mtime_ns for p in (tmp_path / "m.csv.tasks").glob("*.csv")}
+
+
+def test_two_records_of_one_heart_count_once_in_a_member():
+    choices = dict.fromkeys(CHOICES, "any")
+    rows = [("a", "one", 0.9), ("b", "one", 0.7), ("c", "other", 0.2)]
+    table = pd.DataFrame(
+        [{"record": one, "heart": heart, "mse": 0.1, "r": r} | choices for one, heart, r in rows]
+    )
+    (member,) = summarise_members(table).to_dict("records")
+    assert member["r"] == pytest.approx((0.8 + 0.2) / 2)
+    assert member["n_record"] == 3

@@ -17,7 +17,7 @@ import pandas as pd
 from ecgnb.files import code_digest
 from ecgnb.paper import PAPER
 from ecgnb.reconstruction.methods import ALL_INPUTS, METHODS
-from ecgnb.reconstruction.scores import score_pairs
+from ecgnb.reconstruction.scores import hearts_of, score_pairs
 from ecgnb.signals.preparation import Prepared, PreprocessingOptions, make_windows
 from ecgnb.signals.prepared_files import prepare_file
 from ecgnb.studies.plan import Source, Task, key_of, list_sources
@@ -192,10 +192,12 @@ def _score_member(
 
 
 def summarise_members(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per member with mean `mse` and `r` over its `n_record` records."""
-    return table.groupby(list(CHOICES), as_index=False).agg(
-        n_record=("record", "nunique"), mse=("mse", "mean"), r=("r", "mean")
-    )
+    """Return a row per member: mean `mse` and `r` over hearts, and its number `n_record`."""
+    table = table.assign(heart=hearts_of(table))
+    own = {"n_record": ("record", "nunique"), "mse": ("mse", "mean"), "r": ("r", "mean")}
+    by_heart = table.groupby([*CHOICES, "heart"], as_index=False).agg(**own)
+    mean = {"n_record": ("n_record", "sum"), "mse": ("mse", "mean"), "r": ("r", "mean")}
+    return by_heart.groupby(list(CHOICES), as_index=False).agg(**mean)
 
 
 def near_paper(members: pd.DataFrame) -> pd.DataFrame:
