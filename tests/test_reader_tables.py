@@ -65,6 +65,13 @@ def test_a_number_that_the_decimals_would_hide_keeps_its_size():
     assert texts(show_table(table))[0] == "2.1 &times; 10&minus;8"
 
 
+def test_a_small_number_is_below_its_last_digit_unless_an_interval_says_how_small():
+    table = pd.DataFrame({"p": [0.0002], "difference": [0.0002]}, index=["x"])
+    assert texts(show_table(table, decimals=3)) == ["&lt; 0.001", "&lt; 0.001"]
+    table = table.assign(low=-0.01, high=0.01)
+    assert texts(show_table(table, ["difference"], decimals=2)) == ["0.00 (&minus;0.01 to 0.01)"]
+
+
 def test_thousands_are_apart_and_truth_is_yes_or_no():
     assert texts(show_table(ladder(), ["n_heart", "holds"]))[-2:] == ["12&#8239;345", "yes"]
 

@@ -329,7 +329,8 @@ class _Column:
         decimals = self.decimals[row]
         decimals = _decimals(pd.Series([value])) if decimals is None else decimals
         bar = self._drawn(row) if self.bar else ""
-        text = f"{bar}{_not_zero(float(value), decimals)}{self._range(row)}"
+        write = _not_zero if self.limits is None else _number
+        text = f"{bar}{write(float(value), decimals)}{self._range(row)}"
         return f'<td class="ecgnb-number">{text}</td>'
 
     def _range(self, row: int) -> str:
