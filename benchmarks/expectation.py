@@ -9,6 +9,7 @@ samples that the 90 % bands cover; the means by heart and situation are printed.
 
 import contextlib
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,7 @@ def write_coverage(table: pd.DataFrame, folder: str, out: Path) -> None:
     sources = [session.source for session in find_sessions(folder)]
     facts = {"records": {one.name: one.digest for one in sources}, "inputs": INPUTS}
     facts |= {"level": BAND_LEVEL, "hearts": sorted(table["heart"].unique())}
+    facts["cpu_s"] = round(time.process_time(), 1)
     write_table(out, table, digits=5)
     facts["code"] = code_digest("ecgnb.reconstruction.expiry")
     write_manifest(file_beside(out, "_manifest.json"), facts)

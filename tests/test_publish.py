@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import yaml
 
@@ -192,6 +193,9 @@ def test_recorded_runs_are_told_with_the_digest_of_their_manifest(tmp_path):
     sums = checksums(tmp_path).splitlines()
     assert row["sha256"] == sums[1][:12] == hashlib.sha256(manifest.encode()).hexdigest()[:12]
     assert [line.split("  ")[1] for line in sums] == ["days/one.csv.gz", "days/one_manifest.json"]
+    facts = {"records": {}, "python": "3.11", "versions": {"torch": "2.0"}}
+    (tmp_path / "days" / "two_manifest.json").write_text(json.dumps(facts))
+    assert np.isnan(recorded_runs(tmp_path).loc["days/two", "minutes"])
 
 
 def test_a_notebook_to_download_carries_no_output(tmp_path):

@@ -4,6 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ecgnb.files import sha256_of
@@ -37,8 +38,9 @@ def _git(folder: Path, *words: str) -> str:
 def recorded_runs(results: Path) -> pd.DataFrame:
     """Return a row for each manifest of a recorded run, by its name.
 
-    Columns: `records` that the run read, `minutes` of CPU time, `python` and `torch`, the versions
-    it ran with, and `sha256` of the manifest, its first 12 digits.
+    Columns: `records` that the run read, `minutes` of CPU time (NaN where the manifest does not
+    tell it), `python` and `torch`, the versions it ran with, and `sha256` of the manifest, its
+    first 12 digits.
     """
     rows = []
     for path in sorted(results.rglob("*_manifest.json")):
@@ -47,7 +49,7 @@ def recorded_runs(results: Path) -> pd.DataFrame:
             {
                 "run": path.relative_to(results).as_posix().removesuffix("_manifest.json"),
                 "records": len(facts["records"]),
-                "minutes": round(_total(facts["cpu_s"]) / 60, 1),
+                "minutes": round(_total(facts.get("cpu_s", np.nan)) / 60, 1),
                 "python": facts["python"],
                 "torch": facts["versions"]["torch"],
                 "sha256": sha256_of(path)[:12],
