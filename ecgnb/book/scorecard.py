@@ -13,6 +13,7 @@ from IPython.display import HTML, display
 from matplotlib.axes import Axes
 
 from ecgnb.figures.style import COLOURS
+from ecgnb.figures.tables import in_words
 
 VERDICTS = ("holds", "holds in part", "does not hold", "cannot be told")
 
@@ -200,6 +201,7 @@ def _bar(share: float) -> str:
 
 def _card(number: int, row: dict[str, str]) -> str:
     said = {key: html.escape(value) for key, value in row.items() if isinstance(value, str)}
+    said["measured"] = html.escape(in_words(row["measured"]))
     kind = make_id(row["verdict"])
     return (
         f'<li id="claim-{said["claim"]}" class="ecgnb-claim ecgnb-{kind}">'
