@@ -180,7 +180,19 @@ def _alternans(t_wave: np.ndarray) -> np.ndarray:
     It is the difference between even and odd beats: T-wave alternans, in µV.
     """
     signs = np.where(np.arange(len(t_wave)) % 2 == 0, 1.0, -1.0)
-    return 2 * np.nanmean(signs[:, None] * (t_wave - np.nanmean(t_wave, axis=0)), axis=0)
+    return 2 * _mean_known(signs[:, None] * (t_wave - _mean_known(t_wave)))
+
+
+def _mean_known(values: np.ndarray) -> np.ndarray:
+    """Return the mean over beats of values `(beat, lead)`, NaN in a lead without any.
+
+    Examples
+    --------
+    >>> _mean_known(np.array([[1.0, np.nan], [3.0, np.nan], [np.nan, np.nan]])).tolist()
+    [2.0, nan]
+    """
+    counts = np.isfinite(values).sum(axis=0)
+    return np.nansum(values, axis=0) / np.where(counts, counts, np.nan)
 
 
 def _sums(
