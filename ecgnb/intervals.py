@@ -150,7 +150,7 @@ def _tail(freedom: float) -> float:
     Examples
     --------
     >>> round(_tail(1e6), 4), round(_tail(9), 4)
-    (0.025, 0.0085)
+    (0.025, 0.0086)
     """
     if freedom <= 0:
         return 0.025  # one unit: every quantile is its value

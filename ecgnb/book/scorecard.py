@@ -41,7 +41,7 @@ class Tests:
         Examples
         --------
         >>> Tests("QRS", 3, 4).text(), Tests("aVL", 0.25, 1).text(), Tests("T", 0, 0, 1).text()
-        ('QRS: 3 of 4', 'aVL: 25 %', 'T: cannot be told')
+        ('QRS: 3 of 4', 'aVL: 25%', 'T: cannot be told')
         """
         if not self.told:
             return f"{self.part}: cannot be told"

@@ -89,7 +89,7 @@ def lead_sets() -> tuple[LeadSet, ...]:
     Examples
     --------
     >>> len(lead_sets()), lead_sets()[0].name, lead_sets()[-1].hidden
-    (510, 'I', ('I',))
+    (510, 'I', ('I', 'II'))
     """
     subsets = _proper_subsets()
     known, member = np.unique(known_by(subsets), axis=0, return_inverse=True)
