@@ -10,7 +10,7 @@ import pandas as pd
 from IPython.display import HTML, display
 
 from ecgnb.book.chapter import CHAPTERS, Chapter
-from ecgnb.book.scorecard import link_of
+from ecgnb.book.scorecard import link_of, list_items
 from ecgnb.files import MissingArtifactError
 from ecgnb.intervals import Estimate, bootstrap_mean
 from ecgnb.reconstruction.expiry import auroc
@@ -386,12 +386,11 @@ def show_answers(answers: pd.DataFrame) -> None:
 
 def _card_of(row: Mapping[str, object]) -> str:
     said = {key: html.escape(value) for key, value in row.items() if isinstance(value, str)}
-    items = "".join(f"<li>{part}</li>" for part in said["beside"].split("; ") if part)
     return (
         f'<li id="question-{said["question"]}" class="ecgnb-claim ecgnb-question">'
         f'<p class="ecgnb-says"><strong>{said["asks"]}</strong></p>'
         f'<p class="ecgnb-verdict">{said["number"]}</p><p>{said["what"]}</p>'
-        f"<dl><dt>Beside it</dt><dd><ul>{items}</ul></dd>"
+        f"<dl><dt>Beside it</dt><dd>{list_items(said['beside'])}</dd>"
         f"<dt>On</dt><dd>{row['n']:.0f} {said['on']}</dd></dl>"
         f'<p><a href="{link_of(str(row["chapter"]), str(row["section"]))}">'
         f"Read: {said['section']}</a></p></li>"

@@ -178,8 +178,15 @@ def link_of(chapter: str, section: str) -> str:
     return f"{chapter}.html#{make_id(section)}"
 
 
-def _items(text: str) -> str:
-    return "<ul>" + "".join(f"<li>{part}</li>" for part in text.split("; ")) + "</ul>"
+def list_items(text: str) -> str:
+    """Return a list in HTML of the parts of a text between semicolons.
+
+    Examples
+    --------
+    >>> list_items("one; other")
+    '<ul><li>one</li><li>other</li></ul>'
+    """
+    return "<ul>" + "".join(f"<li>{part}</li>" for part in text.split("; ") if part) + "</ul>"
 
 
 def _bar(share: float) -> str:
@@ -210,8 +217,8 @@ def _card(number: int, row: dict[str, str]) -> str:
         f'<p class="ecgnb-says"><strong>Claim {number}.</strong> {said["says"]}</p>'
         f"<dl><dt>What was done</dt><dd>{said['done']}</dd>"
         f"<dt>Rule</dt><dd>{said['judged']}</dd>"
-        f"<dt>Tests that came out as claimed</dt><dd>{_items(said['parts'] or '-')}</dd>"
-        f"<dt>Measured</dt><dd>{_items(said['measured'])}</dd>"
+        f"<dt>Tests that came out as claimed</dt><dd>{list_items(said['parts'] or '-')}</dd>"
+        f"<dt>Measured</dt><dd>{list_items(said['measured'])}</dd>"
         f"<dt>On</dt><dd>{said['data']}</dd>"
         f"<dt>In this run</dt><dd>{said['own']}</dd></dl>"
         f'<p><a href="{link_of(row["chapter"], row["section"])}">'
