@@ -5,7 +5,11 @@ import pandas as pd
 import pytest
 import torch
 
+from ecgnb.reconstruction.methods import METHODS
+from ecgnb.records.databases import load_record
+from ecgnb.signals.preparation import prepare_record
 from ecgnb.simulation.cohort import write_cohort
+from ecgnb.studies import heads
 from ecgnb.studies.heads import HEAD_CELLS, HEAD_METHODS, HEAD_RECORDS, HeadCell, _fits, run_heads
 from ecgnb.training import LEAST_GAIN, PATIENCE, FitOptions, fit
 
@@ -83,3 +87,47 @@ def test_the_manifest_names_cells_and_records(outcome):
     assert manifest["cells"] == [{"n_weight": 20_000, "n_time": 128}]
     assert set(manifest["records"]) == set(done.table["record"])
     assert len(pd.read_csv(folder / "heads_curves.csv.gz")) == len(done.tables["curves"])
+
+
+def test_networks_of_which_one_jumped_are_made_again_at_a_lower_rate(tmp_path, monkeypatch):
+    data = write_cohort(tmp_path / "cohort", n_twadb=1, n_patient=0, duration_s=20.0)
+    (path,) = (data / "twadb").rglob("*.hea")
+    prepared = prepare_record(load_record(path, "twadb"))
+    how = {"n_step": 300, "to_plateau": True, "n_weight": 20_000, "n_time": 128, "seed": 0}
+    cnn, most = METHODS["cnn_1d"], heads.LEARNING_RATES[0]
+    errors = np.array(cnn.fit(prepared, [1], learning_rate=most, **how).history.validation)
+    left = float((errors[-1] / errors.min(axis=0)).max())
+    for limit, rate in ((1.001 * left, most), (0.999 * left, heads.LEARNING_RATES[-1])):
+        monkeypatch.setattr(heads, "JUMP", limit)
+        monkeypatch.setattr(heads, "LEARNING_RATES", (most, heads.LEARNING_RATES[-1]))
+        assert heads._fit_steadily(cnn, prepared, [1], **how)[1] == rate
+
+
+ORIGINS = {"twa11": "ptbdb", "twa18": "ptbdb", "twa44": "INCART", "twa06": "synthetic"}
+
+CELL_ROWS = [
+    (cell, record, head, r + gain * (head == "cnn_2d"))
+    for cell, gain in zip(HEAD_CELLS, (0.1, -0.1, 0.3, 0.1, 0.1), strict=True)
+    for record, r in (("twa11", 0.70), ("twa18", 0.72), ("twa44", 0.5), ("twa06", 0.9))
+    for head in ("cnn_1d", "cnn_2d")
+]
+
+
+def test_the_cells_are_compared_on_recorded_hearts_and_told_in_numbers():
+    scores = pd.DataFrame(
+        {
+            "record": record, "method": head, "n_weight": cell.n_weight, "n_time": cell.n_time,
+            "seed": 0, "origin": ORIGINS[record], "input_lead": "I", "output_lead": "II",
+            "r": r, "mse": 0.1, "rmse_mv": 0.1,
+        }
+        for cell, record, head, r in CELL_ROWS
+    )  # fmt: skip
+    cells = heads.compare_cells(scores)
+    assert cells["window_s"].tolist() == pytest.approx([0.512, 1.024, 1.024, 1.024, 2.048])
+    assert cells["n_weight"].tolist() == [200_000, 100_000, 200_000, 400_000, 200_000]
+    assert cells["head_gain"].tolist() == pytest.approx([-0.1, 0.1, 0.1, 0.1, 0.3])
+    assert set(cells["n_heart"]) == {3}  # twa06 is synthetic
+    told = heads.describe_cells(scores)
+    assert (told["n_heads_heart"], told["cells_ahead"], told["cells_behind"]) == (4, 4, 1)
+    assert told["window_more"] == pytest.approx(0.4)
+    assert len(heads.middle_cell(scores)) == 8

@@ -14,6 +14,7 @@ from ecgnb.book.chapter import ROOT, Chapter
 from ecgnb.book.claims import CLAIMS, Claim, Evidence, OwnRun
 from ecgnb.book.scorecard import VERDICTS
 from ecgnb.files import MissingArtifactError
+from ecgnb.studies.heads import HEAD_CELLS, compare_cells
 
 matplotlib.use("Agg")
 
@@ -123,6 +124,14 @@ def test_a_difference_that_may_be_chance_cannot_be_told_and_one_in_the_wrong_sen
     ]  # fmt: skip
 
 
+def test_the_verdict_on_the_heads_follows_from_the_cells(heads):
+    cells = compare_cells(heads, HEAD_CELLS[1:])
+    around = rule_of("2d-beats-1d")(Evidence(Recorded(heads=heads))).tests[-1]
+    assert around.passed == (cells["head_gain_low"] > 0).sum()
+    assert around.told == around.passed + (cells["head_gain_high"] < 0).sum()
+    assert around.told + around.open == len(cells) == 4
+
+
 def test_in_part_names_the_part_and_its_count(heads):
     table = pd.read_csv(ROOT / "results" / "reconstruction.csv.gz")
     scored = claims.score_claims(Recorded(heads=heads, reconstruction=table)).set_index("claim")
@@ -142,7 +151,7 @@ def test_the_scorecard_counts_hearts_and_no_records(heads):
     kept, again = (
         rule_of("2d-beats-1d")(Evidence(Recorded(heads=one))).measured for one in (heads, more)
     )
-    assert kept.count("of 6 recorded hearts") == again.count("of 6 recorded hearts") == 2
+    assert kept.count("of 8 recorded hearts") == again.count("of 8 recorded hearts") == 2
 
 
 def test_a_claim_needs_a_rule_and_chapters_that_exist():

@@ -59,6 +59,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "plot_expectation",
             "plot_hearts",
             "plot_history",
+            "plot_plateaus",
             "plot_intervals",
             "plot_lead_numbers",
             "plot_lead_scores",

@@ -188,6 +188,26 @@ def plot_history(axes: Axes, steps: Sequence[int], errors: np.ndarray, *, label:
     return axes
 
 
+def plot_plateaus(axes: Axes, curves: pd.DataFrame) -> Axes:
+    """Return the axes with each fit's validation error by its least: a line, a dot at its end.
+
+    Parameters
+    ----------
+    curves
+        Columns `record`, `method`, `seed`, `step` and `mse`; of each fit the first seed is drawn.
+    """
+    first = curves[curves["seed"] == curves["seed"].min()]
+    for colour, (method, fits) in zip(COLOURS, first.groupby("method"), strict=False):
+        for place, (_, fit) in enumerate(fits.groupby("record")):
+            error = fit["mse"] / fit["mse"].min()
+            label = in_words(method) if not place else None
+            axes.plot(fit["step"], error, color=colour, lw=0.9, alpha=0.7, label=label)
+            axes.plot(fit["step"].iloc[-1], error.iloc[-1], "o", ms=4, color=colour)
+    axes.set(xlabel="step", ylabel="validation error by its least", yscale="log")
+    axes.legend()
+    return axes
+
+
 def plot_multiverse(axes: Sequence[Axes], table: pd.DataFrame) -> None:
     """Draw members in order of r: r, mean squared error and, below, the choices of each.
 

@@ -175,7 +175,8 @@ def summarise(
     Columns: `n_record`, `n_heart`, `n_pair`, `n_undefined` (pairs without an r), `r_mean`,
     `r_low`, `r_high`, `r_fisher` (mean by Fisher's z), `r_median`, `r_worst_decile`, `r_lowest`,
     `worst` (record and leads of it), `mse_mean`, `mse_low`, `mse_high`, `mse_highest`, `rmse_mv`,
-    `beyond_median` (R2 beyond the average beat), `beyond_above_0` (share of pairs).
+    `beyond_median` (R2 beyond the average beat, NaN in a table without it), `beyond_above_0`
+    (share of pairs).
     """
     table, rows = table.assign(heart=hearts_of(table)), []
     for key, group in table.groupby(list(by), sort=False):
@@ -189,7 +190,7 @@ def _summary(group: pd.DataFrame, n_bootstrap: int) -> dict[str, object]:
     r_mean = bootstrap_mean(group["r"], groups=hearts, n_bootstrap=n_bootstrap)
     mse = bootstrap_mean(group["mse"], groups=hearts, n_bootstrap=n_bootstrap)
     worst = group.loc[r.idxmin()] if len(r) else None
-    beyond = group["r2_beyond_average_beat"].dropna()
+    beyond = group.get("r2_beyond_average_beat", pd.Series(dtype=float)).dropna()
     fisher = np.arctanh(np.clip(group["r"], -0.999999, 0.999999)).groupby(hearts).mean()
     return {
         "n_record": group["record"].nunique(),

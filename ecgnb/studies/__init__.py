@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "costs": ["forecast", "read_durations"],
         "delineation": ["choose_delineation", "summarise_delineation"],
         "diagnosis": ["ARMS", "MARGIN", "NOT_TOLD", "summarise_diagnosis"],
+        "heads": ["compare_cells", "describe_cells", "middle_cell"],
         "lead_sets": ["USUAL_SETS", "run_lead_sets"],
         "day_scores": ["DaysResult", "compare_days", "read_day_rows", "summarise_days"],
         "days": ["run_days"],

@@ -18,8 +18,14 @@ import pandas as pd
 from ecgnb.files import code_digest, file_beside, write_manifest, write_table
 from ecgnb.leads import LEADS, lead_index
 from ecgnb.reconstruction.cnn import StackedCnn
-from ecgnb.reconstruction.methods import METHODS
-from ecgnb.reconstruction.scores import score_pairs
+from ecgnb.reconstruction.methods import METHODS, Method, Model
+from ecgnb.reconstruction.scores import (
+    compare_methods,
+    hearts_of,
+    recorded_hearts,
+    score_pairs,
+    summarise,
+)
 from ecgnb.signals.preparation import Prepared, PreprocessingOptions
 from ecgnb.signals.prepared_files import prepare_file
 from ecgnb.studies.plan import Source, Task, key_of, list_sources
@@ -35,6 +41,10 @@ HEAD_RECORDS = (
 )  # fmt: skip
 
 MOST_STEPS = 12_000
+
+LEARNING_RATES = (1e-2, 5e-3, 2.5e-3)  # the next one where a network jumped
+
+JUMP = 1.5  # last validation error by the least one, from which on a network has jumped
 
 
 @dataclass(frozen=True)
@@ -103,6 +113,65 @@ def run_heads(
         return Outcome(tables, results.failed)
 
 
+def middle_cell(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the middle cell; of a table that names no cell, all.
+
+    Examples
+    --------
+    >>> middle_cell(pd.DataFrame({"n_weight": [200_000, 100_000], "n_time": 256, "r": [0.9, 0.8]}))
+       n_weight  n_time    r
+    0    200000     256  0.9
+    """
+    if "n_time" not in scores:
+        return scores
+    return scores[_is_cell(scores, MIDDLE)]
+
+
+def compare_cells(scores: pd.DataFrame, cells: Sequence[HeadCell] = HEAD_CELLS) -> pd.DataFrame:
+    """Return 2-D minus 1-D head in each cell, on recorded hearts, seeds averaged before.
+
+    A row per cell: `window_s`, `n_weight`, `n_heart`, the mean r of the heads `r_1d` and `r_2d`,
+    and their difference `head_gain` with its interval `head_gain_low` and `head_gain_high`.
+    """
+    known, rate_hz = recorded_hearts(scores), PreprocessingOptions().sampling_rate
+    rows = []
+    for cell in sorted(cells, key=lambda one: (one.n_time, one.n_weight)):
+        here = known[_is_cell(known, cell)]
+        gain = compare_methods(here, "cnn_2d", "cnn_1d")["difference"]
+        row = {"window_s": cell.n_time / rate_hz, "n_weight": cell.n_weight, "n_heart": gain.n}
+        r = summarise(here).set_index("method")["r_mean"]
+        row |= {"r_1d": r["cnn_1d"], "r_2d": r["cnn_2d"], "head_gain": gain.value}
+        rows.append(row | {"head_gain_low": gain.low, "head_gain_high": gain.high})
+    return pd.DataFrame(rows)
+
+
+def describe_cells(scores: pd.DataFrame) -> dict[str, float]:
+    """Return the numbers that chapter 04 says of the cells, by name.
+
+    Hearts of all records and recorded ones, the least and the largest gain of the 2-D head, in
+    how many cells its interval lies above or below zero, and by how much the gain differs between
+    the longest and the shortest window (`window_more`, its size `window_change`).
+    """
+    cells = compare_cells(scores)
+    by_window = cells.loc[cells["n_weight"] == MIDDLE.n_weight].set_index("window_s")["head_gain"]
+    more = by_window[by_window.index.max()] - by_window[by_window.index.min()]
+    return {
+        "n_heads_heart": hearts_of(scores).nunique(),
+        "n_heads_recorded": cells["n_heart"].min(),
+        "gain_from": cells["head_gain"].min(),
+        "gain_to": cells["head_gain"].max(),
+        "cells_ahead": (cells["head_gain_low"] > 0).sum(),
+        "cells_behind": (cells["head_gain_high"] < 0).sum(),
+        "window_more": more,
+        "window_change": abs(more),
+    }
+
+
+def _is_cell(scores: pd.DataFrame, cell: HeadCell) -> pd.Series:
+    """Return which rows are of a cell."""
+    return (scores["n_weight"] == cell.n_weight) & (scores["n_time"] == cell.n_time)
+
+
 def _fits(cells: Sequence[HeadCell], n_seed: int) -> list[tuple[HeadCell, str, int]]:
     """Return cell, head and seed of the fits of a record, the first seed of all cells first."""
     first = [(cell, head, 0) for cell in cells for head in HEAD_METHODS[:2]]
@@ -145,20 +214,40 @@ def _fit(
     prepared = prepare_file(source.path, source.database, folder, options)
     inputs = [lead_index(name) for name in HEAD_INPUTS]
     cpu_s, wall_s = time.process_time(), time.perf_counter()
-    model = METHODS[head].fit(
-        prepared, inputs, seed=seed, n_step=most_steps, to_plateau=True, **asdict(cell)
-    )
+    how = {"n_step": most_steps, "to_plateau": True} | asdict(cell)
+    model, rate = _fit_steadily(METHODS[head], prepared, inputs, seed=seed, **how)
     scores = _score(prepared, model, inputs)
     cpu_s, wall_s = time.process_time() - cpu_s, time.perf_counter() - wall_s
     names = {"record": source.name, "method": head, **asdict(cell), "seed": seed}
     facts = {"heart": prepared.record.heart, "origin": prepared.record.origin}
     curve = _curve(model)
-    cost = {"n_step": curve["step"].iloc[-1], "cpu_s": cpu_s, "wall_s": wall_s}
+    cost = {
+        "n_step": curve["step"].iloc[-1],
+        "learning_rate": rate,
+        "cpu_s": cpu_s,
+        "wall_s": wall_s,
+    }
     return {
         "scores": _labelled(scores, names | facts),
         "curves": _labelled(curve, names),
         "cost": pd.DataFrame([names | facts | cost]),
     }
+
+
+def _fit_steadily(
+    method: Method, prepared: Prepared, inputs: Sequence[int], **how: object
+) -> tuple[Model, float]:
+    """Return networks at their plateau and their learning rate.
+
+    Networks of which one jumped away from its least error, so that it stands where no training
+    ends, are made again at half the rate.
+    """
+    for rate in LEARNING_RATES:
+        model = method.fit(prepared, inputs, learning_rate=rate, **how)
+        errors = np.asarray(model.history.validation)
+        if (errors[-1] < JUMP * errors.min(axis=0)).all():
+            break
+    return model, rate
 
 
 def _score(prepared: Prepared, model: StackedCnn, inputs: Sequence[int]) -> pd.DataFrame:
