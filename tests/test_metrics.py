@@ -5,7 +5,6 @@ import pytest
 from ecgnb.intervals import Estimate, bootstrap_mean, compare_means, correlation, paired_p
 from ecgnb.leads import LEADS
 from ecgnb.reconstruction.scores import (
-    compare_by_origin,
     compare_leads,
     compare_methods,
     hearts_of,
@@ -253,19 +252,3 @@ def test_methods_are_compared_on_the_same_records():
     assert found["difference"].n == 2
     assert found["difference"].value == pytest.approx(0.075)
     assert found["share_won"] == 0.5
-
-
-def test_an_origin_is_compared_on_its_own_records():
-    rows = [
-        (record, origin, method, r, 1 - r)
-        for record, origin, gain in (("a", "x", 0.1), ("b", "x", 0.3), ("c", "y", -0.2))
-        for method, r in (("new", 0.5 + gain), ("old", 0.5))
-    ]
-    table = pd.DataFrame(rows, columns=["record", "origin", "method", "r", "mse"])
-    found = compare_by_origin(table, "new", "old").set_index("origin")
-    assert found["n_record"].to_dict() == {"recorded": 3, "all": 3, "x": 2, "y": 1}
-    assert found.loc["x", "r"] == pytest.approx(0.2)
-    assert found.loc["y", "mse"] == pytest.approx(0.2)
-    assert found["mse_won"].to_dict() == pytest.approx(
-        {"recorded": 2 / 3, "all": 2 / 3, "x": 1.0, "y": 0.0}
-    )

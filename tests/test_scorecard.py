@@ -139,9 +139,19 @@ def test_in_part_names_the_part_and_its_count(heads):
     assert row["verdict"] == "holds in part"
     assert "ptbdb hearts with a mean r above 0.95: " in row["parts"]
     assert " of 22; " in row["parts"] or " of 22" in row["parts"]
-    assert "another recording, another day: cannot be told" in row["parts"]
+    assert "another recording: cannot be told" in row["parts"]
     assert row["data"].startswith("60 real records of 33 hearts (27 recorded, 6 synthetic)")
     assert 0 < row["share_of_tests"] < 1
+
+
+def test_other_recordings_count_by_heart_once_they_are_recorded():
+    tables = {"reconstruction": "reconstruction.csv.gz", "days/pairs_10s": "days/pairs_10s.csv.gz"}
+    read = {name: pd.read_csv(ROOT / "results" / file) for name, file in tables.items()}
+    days = read["days/pairs_10s"].query("method == 'another_day'")
+    found = rule_of("feasible")(Evidence(Recorded(**read))).tests[-1]
+    assert found.part == "hearts with a mean r above 0.95 on another recording"
+    assert found.passed == (days.groupby("heart")["r"].mean() > 0.95).sum()
+    assert found.told == days["heart"].nunique() == 11
 
 
 def test_the_scorecard_counts_hearts_and_no_records(heads):

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 
 from ecgnb.figures.style import COLOURS
 from ecgnb.figures.tables import in_words
+from ecgnb.reconstruction.scores import count_hearts
 
 VERDICTS = ("holds", "holds in part", "does not hold", "cannot be told")
 
@@ -73,6 +74,27 @@ def side(low: float, high: float, limit: float = 0.0) -> bool | None:
     if low > limit:
         return True
     return False if high < limit else None
+
+
+def describe_scores(row: pd.Series) -> str:
+    """Return error and r of a row of `summarise`, each with the worst pair."""
+    return (
+        f"mean MSE {row['mse_mean']:.3f} (highest {row['mse_highest']:.2f}), "
+        f"mean r {row['r_mean']:.3f} [{row['r_low']:.3f}, {row['r_high']:.3f}] "
+        f"(lowest {row['r_lowest']:.2f})"
+    )
+
+
+def about_data(scores: pd.DataFrame, *, kind: str = "real", run: str = "recorded run") -> str:
+    """Return on how many records and hearts a table of scores rests.
+
+    >>> about_data(pd.DataFrame({"record": ["twa11", "twa48"], "origin": "ptbdb"}))
+    '2 real records of 1 heart (1 recorded, 0 synthetic), recorded run'
+    """
+    counts = count_hearts(scores)
+    hearts = f"{counts['n_heart']} heart{'s' if counts['n_heart'] != 1 else ''}"
+    apart = f"{counts['n_recorded']} recorded, {counts['n_synthetic']} synthetic"
+    return f"{counts['n_record']} {kind} records of {hearts} ({apart}), {run}"
 
 
 @dataclass(frozen=True)

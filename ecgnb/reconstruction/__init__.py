@@ -35,7 +35,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "reconstruct_with_bands",
         ],
         "scores": [
-            "compare_by_origin",
             "compare_leads",
             "compare_methods",
             "count_hearts",

@@ -264,30 +264,6 @@ def network_gains(scores: pd.DataFrame) -> dict[str, Estimate]:
     }
 
 
-def compare_by_origin(table: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
-    """Return `compare_methods` on recorded hearts, on all and on those of each origin.
-
-    For r and MSE. Columns: `origin`, `n_record`, `n_heart`, then for each score the mean
-    difference, its interval `_low`, `_high` and, as `_won`, the share of hearts on which `first`
-    is better.
-    """
-    groups = {"recorded": recorded_hearts(table), "all": table}
-    groups |= dict(list(table.groupby("origin", sort=False)))
-    rows = []
-    for origin, group in groups.items():
-        if group.empty:
-            continue
-        row = {"origin": origin, "n_record": group["record"].nunique()}
-        for score in ("r", "mse"):
-            found = compare_methods(group, first, second, score=score)
-            gain = found["difference"]
-            row |= {"n_heart": gain.n, score: gain.value}
-            row |= {f"{score}_low": gain.low, f"{score}_high": gain.high}
-            row[f"{score}_won"] = found["share_won"]
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
 def compare_leads(table: pd.DataFrame) -> pd.DataFrame:
     """Return by how much the best visible lead beats each other one, paired by heart.
 
