@@ -150,8 +150,8 @@ def _heads(evidence: Evidence) -> Finding:
         found = compare_methods(known, readings[name], "cnn_1d")
         gain = found["difference"]
         texts.append(
-            f"2-D ({name}) r {gain}, better on {found['share_won']:.0%} of {gain.n} recorded "
-            f"hearts"
+            f"2-D ({name}) r {gain}, better on {100 * found['share_won']:.0f} % of {gain.n} "
+            f"recorded hearts"
         )
         outcome = side(gain.low, gain.high) if gain.n >= 3 else None
         tests.append(count_tests(f"{name} head, windows of 1.024 s", outcome))

@@ -42,13 +42,13 @@ class Tests:
         Examples
         --------
         >>> Tests("QRS", 3, 4).text(), Tests("aVL", 0.25, 1).text(), Tests("T", 0, 0, 1).text()
-        ('QRS: 3 of 4', 'aVL: 25%', 'T: cannot be told')
+        ('QRS: 3 of 4', 'aVL: 25 %', 'T: cannot be told')
         """
         if not self.told:
             return f"{self.part}: cannot be told"
         if float(self.passed).is_integer():
             return f"{self.part}: {self.passed:.0f} of {self.told:.0f}"
-        return f"{self.part}: {self.passed / self.told:.0%}"
+        return f"{self.part}: {100 * self.passed / self.told:.0f} %"
 
 
 def count_tests(part: str, *outcomes: bool | None) -> Tests:
@@ -221,7 +221,7 @@ def _bar(share: float) -> str:
     """
     if math.isnan(share):
         return '<div class="ecgnb-bar" role="img" aria-label="no test could be made"></div>'
-    label = f"{share:.0%} of the tests came out as claimed"
+    label = f"{100 * share:.0f} % of the tests came out as claimed"
     return (
         f'<div class="ecgnb-bar" role="img" aria-label="{label}">'
         f'<span style="width:{100 * share:.0f}%"></span></div>'

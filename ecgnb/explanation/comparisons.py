@@ -392,8 +392,8 @@ def _differ(refits: pd.DataFrame) -> tuple[str, str, str, float]:
     planted = refits[(refits["people"] == "simulated") & (refits["axis"] == "lead")]
     if len(planted):
         texts.append(
-            f"planted differences of up to {planted['size'].max():.0%} of the heartbeat are found "
-            f"in at most {planted['beyond'].max():.0%}"
+            f"planted differences of up to {100 * planted['size'].max():.0f} % of the heartbeat "
+            f"are found in at most {100 * planted['beyond'].max():.0f} %"
         )
     told = [test for test in tests if np.isfinite(test)]
     return claim, before, "; ".join(texts), float(np.mean(told)) if told else float("nan")
