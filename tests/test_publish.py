@@ -20,13 +20,24 @@ from ecgnb.book.provenance import checksums, commit_of, recorded_runs
 
 ROOT = Path(__file__).resolve().parent.parent
 CAPTION, ALTERNATIVE = "Mean *r* by lead.", "Twelve dots, the one of aVL lowest"
+HEAD = """# One
+
+:::{admonition} In short
+:class: tip
+
+All of it.
+:::
+
+**Before you start:** nothing.
+"""
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def figure_cell():
     png = base64.b64encode((ROOT / "book/_static/favicon.png").read_bytes()).decode()
     figure = {"figure": {"name": "fig-x", "caption": CAPTION}, "image": {"alt": ALTERNATIVE}}
-    cell = nbformat.v4.new_code_cell("draw()", metadata={"mystnb": figure}, execution_count=1)
+    tagged = {"mystnb": figure, "tags": ["remove-input"]}
+    cell = nbformat.v4.new_code_cell("draw()", metadata=tagged, execution_count=1)
     cell.outputs = [nbformat.v4.new_output("display_data", data={"image/png": png})]
     return cell
 
@@ -40,7 +51,8 @@ def built(tmp_path_factory):
     shutil.copytree(ROOT / "book/_templates", stage / "_templates")
     (stage / "_extra").mkdir()
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    cells = [nbformat.v4.new_markdown_cell("# One\n\n{numref}`fig-x`"), figure_cell()]
+    cells = [nbformat.v4.new_markdown_cell(text) for text in (HEAD, "{numref}`fig-x` shows.")]
+    cells = [cells[0], nbformat.v4.new_code_cell("import numpy"), cells[1], figure_cell()]
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
     nbformat.write(notebook, stage / f"{chapter}.ipynb")
     (stage / "index.md").write_text("# Index\n\nRead for {{ read_one }}.\n")
@@ -59,6 +71,14 @@ def test_a_figure_gets_number_caption_and_alternative_text(built):
     assert f'alt="{ALTERNATIVE}"' in page
     assert "Mean <em>r</em> by lead." in page
     assert "Fig. 1" in page
+
+
+def test_the_diagram_of_a_chapter_stands_below_its_answer_and_above_all_code(built):
+    page = built["08_condition_myocarditis"]
+    wanted = ("All of it.", " shows.", CAPTION[:4], "Before you start", "import")
+    article = page[page.index("<article") :]
+    places = [article.index(text) for text in wanted]
+    assert places == sorted(places)
 
 
 def test_launch_buttons_lead_to_the_notebook_in_the_repository(built):

@@ -200,6 +200,21 @@ def test_nothing_on_paper_is_cut_off(look, path):
     assert look(path)["cut_off"] == []
 
 
+CHAPTERS = [page for page in PAGES if re.match(r"\d\d_", page.stem)]
+
+
+@in_browser
+@pytest.mark.parametrize("path", CHAPTERS, ids=name_of)
+def test_a_chapter_shows_its_diagram_whole_on_its_first_two_screens(browser, path):
+    lower_edge = """() => [...document.querySelectorAll(".bd-article figure img")]
+      .filter((image) => image.clientWidth > 0)[0].getBoundingClientRect().bottom"""
+    for width, height in ((390, 844), (1366, 768)):
+        page = browser.new_page(viewport={"width": width, "height": height})
+        page.goto(path.as_uri())
+        assert page.evaluate(lower_edge) <= 2 * height, width
+        page.close()
+
+
 @in_browser
 @each_page
 def test_every_image_says_in_words_what_it_shows(look, path):
@@ -273,6 +288,18 @@ def test_a_page_is_read_by_keyboard_alone(browser):
     page.keyboard.press("Enter")
     page.wait_for_url("**/search.html?q=average+beat")
     page.close()
+
+
+@in_browser
+@each_site
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1366, 768)])
+def test_the_live_page_has_its_controls_on_the_first_screen(browser, site, width, height):
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.goto((site / "try_it.html").as_uri())
+    page.wait_for_selector("#ecg-live-controls")
+    box = page.locator("#ecg-live-controls").bounding_box()
+    page.close()
+    assert box["y"] + box["height"] <= height
 
 
 @in_browser

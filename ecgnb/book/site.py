@@ -35,6 +35,8 @@ _ENTRY = re.compile(r'<dt id="(term-[^"]+)">|<dd>(.*?)</dd>', re.DOTALL)
 
 _TERM = re.compile(r'(<a class="[^"]*" href="glossary\.html#(term-[^"]+)")>')
 
+_TAG_OF_A_DIAGRAM = "tag_remove-input"  # of its cell: no other cell shows its output alone
+
 _REPAIRS = (
     # refused by browsers when read from disk
     (re.compile(r'<link rel="preload"[^>]*>'), ""),
@@ -184,12 +186,38 @@ def setup(app: "Sphinx") -> dict[str, bool]:
     """Teach Sphinx, as an extension of the book, equations, labels of sources, links from code.
 
     Equations become MathML, which browsers typeset themselves, so that no page needs MathJax;
-    the bibliography gets the style `author_year`.
+    the bibliography gets the style `author_year`; the diagram of a chapter moves to its top.
     """
     _register_labels()
+    app.connect("doctree-read", _raise_diagram)
     app.add_html_math_renderer("mathml", (_write_inline, None), (_write_equation, None))
     app.connect("config-inited", tell_names)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _raise_diagram(_: "Sphinx", page: "nodes.document") -> None:
+    """Put the diagram of a chapter, with the text before it, below the box *In short*.
+
+    The notebook draws it after its imports, which would be two screens of a phone further down.
+    """
+    from docutils import nodes
+
+    section = next(page.findall(nodes.section), None)
+    parts = list(section.children) if section else []
+    box = next((n for n, part in enumerate(parts) if "tip" in _classes(part)), None)
+    end = next((n for n, part in enumerate(parts) if _TAG_OF_A_DIAGRAM in _classes(part)), None)
+    if box is None or end is None:
+        return
+    cells = [n for n, part in enumerate(parts[:end]) if "cell" in _classes(part)]
+    start = max(cells, default=box) + 1
+    section.children = (
+        parts[: box + 1] + parts[start : end + 1] + parts[box + 1 : start] + parts[end + 1 :]
+    )
+
+
+def _classes(node: "nodes.Node") -> list[str]:
+    """Return the classes of a node of a page; a text has none."""
+    return getattr(node, "attributes", {}).get("classes", [])
 
 
 def _register_labels() -> None:
