@@ -129,5 +129,6 @@ def test_the_cells_are_compared_on_recorded_hearts_and_told_in_numbers():
     assert set(cells["n_heart"]) == {3}  # twa06 is synthetic
     told = heads.describe_cells(scores)
     assert (told["n_heads_heart"], told["cells_ahead"], told["cells_behind"]) == (4, 4, 1)
-    assert told["window_more"] == pytest.approx(0.4)
+    assert (told["gain_short"], told["gain_long"]) == pytest.approx((-0.1, 0.3))
+    assert (told["gain_few"], told["gain_many"]) == pytest.approx((0.1, 0.1))
     assert len(heads.middle_cell(scores)) == 8

@@ -149,21 +149,25 @@ def describe_cells(scores: pd.DataFrame) -> dict[str, float]:
     """Return the numbers that chapter 04 says of the cells, by name.
 
     Hearts of all records and recorded ones, the least and the largest gain of the 2-D head, in
-    how many cells its interval lies above or below zero, and by how much the gain differs between
-    the longest and the shortest window (`window_more`, its size `window_change`).
+    how many cells its interval lies above or below zero, and the gain at the ends of the two rows
+    through the middle cell: `gain_short` and `gain_long` window, `gain_few` and `gain_many`
+    weights.
     """
     cells = compare_cells(scores)
-    by_window = cells.loc[cells["n_weight"] == MIDDLE.n_weight].set_index("window_s")["head_gain"]
-    more = by_window[by_window.index.max()] - by_window[by_window.index.min()]
+    gain = cells.set_index(["n_weight", "window_s"])["head_gain"].sort_index()
+    weights, windows = (gain.index.unique(level) for level in range(2))
+    middle_s = MIDDLE.n_time / PreprocessingOptions().sampling_rate
     return {
         "n_heads_heart": hearts_of(scores).nunique(),
         "n_heads_recorded": cells["n_heart"].min(),
-        "gain_from": cells["head_gain"].min(),
-        "gain_to": cells["head_gain"].max(),
+        "gain_from": gain.min(),
+        "gain_to": gain.max(),
         "cells_ahead": (cells["head_gain_low"] > 0).sum(),
         "cells_behind": (cells["head_gain_high"] < 0).sum(),
-        "window_more": more,
-        "window_change": abs(more),
+        "gain_short": gain[MIDDLE.n_weight, windows.min()],
+        "gain_long": gain[MIDDLE.n_weight, windows.max()],
+        "gain_few": gain[weights.min(), middle_s],
+        "gain_many": gain[weights.max(), middle_s],
     }
 
 
