@@ -1,6 +1,7 @@
 """Notebooks are clean, short and complete; what their text quotes is what they compute."""
 
 import ast
+import inspect
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from docutils.utils.math.latex2mathml import tex2mathml
 from pybtex.database import parse_file
 from pybtex.plugin import find_plugin
 
-from ecgnb import figures
+from ecgnb import figures, studies
 from ecgnb.book import site
 from ecgnb.book.chapter import NEEDS
 from ecgnb.book.claims import CLAIMS
@@ -108,6 +109,8 @@ def test_every_figure_has_a_caption_and_alt_text(path):
 @each_notebook
 def test_every_number_in_the_text_is_glued_by_the_chapter(path):
     code = "\n".join(cell.source for cell in code_cells(path))
+    for name in re.findall(r"= studies\.(describe_\w+)\(", code):
+        code += inspect.getsource(getattr(studies, name))
     for name in re.findall(r"\{glue:text\}`([a-z0-9_]+):", text_of(path)):
         stem = re.sub(r"_(low|high|n)$", "", name)
         assert f'"{name}"' in code or f'"{stem}"' in code, name

@@ -80,8 +80,8 @@ def run_heads(
     """Return scores, costs and validation curves of the heads, also written beside `out`.
 
     Tables `scores` (a row per input and hidden lead), `cost` (a row per fit) and `curves` (a row
-    per check of a fit); columns `n_weight` and `n_time` name the cell. In the middle cell all
-    three heads are fitted with `n_seed` seeds, elsewhere the 1-D and the shared 2-D head with one.
+    per check of a fit); columns `n_weight` and `n_time` name the cell. In the middle cell the
+    1-D and the shared 2-D head are fitted with `n_seed` seeds, all else with one.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def _fits(cells: Sequence[HeadCell], n_seed: int) -> list[tuple[HeadCell, str, i
     """Return cell, head and seed of the fits of a record, the first seed of all cells first."""
     first = [(cell, head, 0) for cell in cells for head in HEAD_METHODS[:2]]
     more = [(cells[0], head, seed) for seed in range(1, n_seed) for head in HEAD_METHODS[:2]]
-    return [*first, *more, *((cells[0], HEAD_METHODS[2], seed) for seed in range(n_seed))]
+    return [*first, *more, (cells[0], HEAD_METHODS[2], 0)]
 
 
 def _plan(
