@@ -1,6 +1,7 @@
 """The page of verdicts: a card per claim, the reader's own numbers beside the recorded ones."""
 
 import html
+import itertools
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -200,6 +201,18 @@ def test_every_mark_stands_in_the_column_of_its_verdict(card):
     places = [int(line.get_xdata()[0]) for line in axes.lines]
     assert places == [VERDICTS.index(word) for word in card["verdict"]]
     assert axes.get_xticklabels()[0].get_text() == "holds\n3 of 10"
+    plt.close("all")
+
+
+def test_the_picture_of_the_verdicts_names_claims_in_words_and_its_heads_stand_apart(card):
+    figure, axes = plt.subplots(figsize=(6, 4.8), layout="constrained")
+    scorecard.plot_verdicts(axes, card)
+    figure.canvas.draw()
+    heads = [label.get_window_extent() for label in axes.get_xticklabels()]
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(heads))
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names[5] == "6  aVL matters least"
+    assert not {claim.name for claim in CLAIMS} & {name[3:] for name in names[:9]}
     plt.close("all")
 
 

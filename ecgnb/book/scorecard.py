@@ -3,6 +3,7 @@
 import html
 import math
 import string
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -255,10 +256,14 @@ def plot_verdicts(axes: Axes, card: pd.DataFrame) -> Axes:
         axes.plot(place, row, "o", ms=17, color=_COLOURS[name])
         axes.text(place, row, _MARKS[name], color="white", ha="center", va="center", weight="bold")
     counts = card["verdict"].value_counts()
-    words = [f"{name}\n{counts.get(name, 0)} of {len(card)}" for name in VERDICTS]
+    heads = [textwrap.fill(name, 8) for name in VERDICTS]
+    words = [
+        f"{head}\n{counts.get(name, 0)} of {len(card)}"
+        for head, name in zip(heads, VERDICTS, strict=True)
+    ]
     axes.set_xticks(range(len(VERDICTS)), words)
     axes.xaxis.tick_top()
-    labels = [f"{number}  {name}" for number, name in enumerate(card["claim"], 1)]
+    labels = [f"{number}  {in_words(name)}" for number, name in enumerate(card["claim"], 1)]
     axes.set_yticks(range(len(card)), labels)
     axes.set(xlim=(-0.5, len(VERDICTS) - 0.5), ylim=(len(card) - 0.5, -0.5))
     axes.grid(axis="y", color="#e5e5e5")
