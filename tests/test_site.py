@@ -56,6 +56,10 @@ CUT_OFF = """[...document.querySelectorAll(".bd-article pre, .bd-article .cell_o
   .filter((box) => box.scrollWidth > box.clientWidth + 1)
   .map((box) => box.textContent.trim().slice(0, 60))"""
 
+FOLDED = """[...document.querySelectorAll("details.sd-dropdown .sd-summary-content")]
+  .filter((answer) => !answer.checkVisibility() || answer.clientHeight === 0)
+  .map((answer) => answer.textContent.trim().slice(0, 60))"""
+
 # What is wrong with the tables of a page, as wide as the page is now: cut off, raw names and
 # absent values of the code, too many columns, numbers that do not stand at the right.
 TABLES = """() => [...document.querySelectorAll(".bd-article table")].flatMap((table) => {
@@ -135,7 +139,7 @@ def look(browser):
             found["violations"] = page.evaluate(AXE)
             page.emulate_media(media="print")
             page.set_viewport_size({"width": 680, "height": 960})
-            found["cut_off"] = page.evaluate(CUT_OFF)
+            found["cut_off"], found["folded"] = page.evaluate(CUT_OFF), page.evaluate(FOLDED)
         page.close()
         return found
 
@@ -213,6 +217,12 @@ def test_a_chapter_shows_its_diagram_whole_on_its_first_two_screens(browser, pat
         page.goto(path.as_uri())
         assert page.evaluate(lower_edge) <= 2 * height, width
         page.close()
+
+
+@in_browser
+@pytest.mark.parametrize("path", INSPECTED, ids=name_of)
+def test_paper_shows_the_answers_that_a_screen_folds(look, path):
+    assert look(path)["folded"] == []
 
 
 @in_browser
