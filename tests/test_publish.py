@@ -35,7 +35,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 def figure_cell():
     png = base64.b64encode((ROOT / "book/_static/favicon.png").read_bytes()).decode()
-    figure = {"figure": {"name": "fig-x", "caption": CAPTION}, "image": {"alt": ALTERNATIVE}}
+    image = {"alt": ALTERNATIVE, "classes": "ecgnb-wide"}
+    figure = {"figure": {"name": "fig-x", "caption": CAPTION}, "image": image}
     tagged = {"mystnb": figure, "tags": ["remove-input"]}
     cell = nbformat.v4.new_code_cell("draw()", metadata=tagged, execution_count=1)
     cell.outputs = [nbformat.v4.new_output("display_data", data={"image/png": png})]
@@ -71,6 +72,11 @@ def test_a_figure_gets_number_caption_and_alternative_text(built):
     assert f'alt="{ALTERNATIVE}"' in page
     assert "Mean <em>r</em> by lead." in page
     assert "Fig. 1" in page
+
+
+def test_a_figure_that_a_phone_scrolls_is_reached_by_the_keyboard(built):
+    page = built["08_condition_myocarditis"]
+    assert 'class="cell_output docutils container" tabindex="0" role="group"' in page
 
 
 def test_the_diagram_of_a_chapter_stands_below_its_answer_and_above_all_code(built):

@@ -56,6 +56,14 @@ CUT_OFF = """[...document.querySelectorAll(".bd-article pre, .bd-article .cell_o
   .filter((box) => box.scrollWidth > box.clientWidth + 1)
   .map((box) => box.textContent.trim().slice(0, 60))"""
 
+# Boxes that scroll sideways and neither take the focus themselves nor hold what takes it.
+OUT_OF_REACH = """[...document.querySelectorAll(
+    ".bd-article :is(.cell_output, pre, .ecgnb-table, .ecgnb-equation, [class*=scrollable])")]
+  .filter((box) => box.scrollWidth > box.clientWidth + 1)
+  .filter((box) => getComputedStyle(box).overflowX === "auto" && box.tabIndex < 0)
+  .filter((box) => !box.querySelector("a[href], button, input, select, [tabindex='0']"))
+  .map((box) => box.outerHTML.slice(0, 120))"""
+
 FOLDED = """[...document.querySelectorAll("details.sd-dropdown .sd-summary-content")]
   .filter((answer) => !answer.checkVisibility() || answer.clientHeight === 0)
   .map((answer) => answer.textContent.trim().slice(0, 60))"""
@@ -129,6 +137,7 @@ def look(browser):
         page.goto(path.as_uri())
         found["too_wide"], found["tables"] = {390: wide(page)}, page.evaluate(TABLES)
         found["small"] = page.evaluate(SMALL_FIGURES, [NATURAL_PX, 8])
+        found["out_of_reach"] = page.evaluate(OUT_OF_REACH)
         page.set_viewport_size({"width": 1366, "height": 800})
         found["too_wide"][1366] = wide(page)
         found["tables"] += page.evaluate(TABLES)
@@ -171,6 +180,12 @@ def test_a_table_is_for_people(look, path):
 @each_page
 def test_the_letters_of_figures_are_legible_on_a_laptop_and_on_a_phone(look, path):
     assert look(path)["small"] == []
+
+
+@in_browser
+@each_page
+def test_what_scrolls_sideways_on_a_phone_is_scrolled_by_keys(look, path):
+    assert look(path)["out_of_reach"] == []
 
 
 BAD_TABLE = """<div class="cell_output"><table><thead><tr><th>r_mean</th><th>b</th><th>c</th>

@@ -44,6 +44,11 @@ _REPAIRS = (
     (re.compile(r'<script (?=src="[^"]*/fontawesome/)'), "<script defer "),
     # a list whose items are none, and a role that WAI-ARIA has withdrawn
     (re.compile(r' role="list"(?= class="citation-list")| role="doc-biblioentry"'), ""),
+    # a figure that scrolls on a phone is scrolled by keys as well
+    (
+        re.compile(r'(class="cell_output [^"]+")(?=>\s*<figure[^>]*>\s*<img [^>]*"ecgnb-wide")'),
+        r'\1 tabindex="0" role="group" aria-label="Figure"',
+    ),
     # the pages of the conditions come from one notebook
     (re.compile(r"(/book/08_condition)_\w+(\.ipynb)"), r"\1\2"),
 )
@@ -204,20 +209,14 @@ def _raise_diagram(_: "Sphinx", page: "nodes.document") -> None:
 
     section = next(page.findall(nodes.section), None)
     parts = list(section.children) if section else []
-    box = next((n for n, part in enumerate(parts) if "tip" in _classes(part)), None)
-    end = next((n for n, part in enumerate(parts) if _TAG_OF_A_DIAGRAM in _classes(part)), None)
+    kinds = [part.get("classes", ()) for part in parts]
+    box = next((n for n, kind in enumerate(kinds) if "tip" in kind), None)
+    end = next((n for n, kind in enumerate(kinds) if _TAG_OF_A_DIAGRAM in kind), None)
     if box is None or end is None:
         return
-    cells = [n for n, part in enumerate(parts[:end]) if "cell" in _classes(part)]
-    start = max(cells, default=box) + 1
-    section.children = (
-        parts[: box + 1] + parts[start : end + 1] + parts[box + 1 : start] + parts[end + 1 :]
-    )
-
-
-def _classes(node: "nodes.Node") -> list[str]:
-    """Return the classes of a node of a page; a text has none."""
-    return getattr(node, "attributes", {}).get("classes", [])
+    start = max((n for n in range(end) if "cell" in kinds[n]), default=box) + 1
+    moved, over = parts[start : end + 1], parts[box + 1 : start]
+    section.children = parts[: box + 1] + moved + over + parts[end + 1 :]
 
 
 def _register_labels() -> None:
