@@ -32,9 +32,7 @@ from ecgnb.studies.day_methods import DAY_METHODS, predict_checked
 from ecgnb.studies.day_trials import Trial, find_sessions, learn_hearts, plan_trials, read_trial
 from ecgnb.studies.days import DAY_INPUTS
 
-PLANS = {"10 s": ("pairs", 10.0), "100 s": ("pairs", 100.0), "all other days": ("others", 10.0)}
-
-LEAST_S = 100.0  # of every recording of a heart in the plan of 100 s
+PLANS = {"10 s": ("pairs", 10.0), "all other days": ("others", 10.0)}
 
 RIDGE = 1e-6
 
@@ -78,8 +76,6 @@ def score(folder: str) -> tuple[pd.DataFrame, list]:
     own = [one for one in sessions if one.heart.startswith("ptbdb")]
     for plan, (kind, first_s) in PLANS.items():
         trials = plan_trials(own, kind, first_s)
-        if first_s == LEAST_S:
-            trials = [one for one in trials if one.labels["calibration_s"] >= LEAST_S - 0.5]
         for trial in follow(trials, len(trials), plan):
             for lead, arm, r in arms(trial, others.without(trial.test.heart)):
                 rows.append((plan, trial.test.heart, lead, arm, r))
