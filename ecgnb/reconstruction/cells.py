@@ -9,12 +9,21 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from scipy.cluster.hierarchy import leaves_list, linkage
 
-_CELL = 256  # points of a cell
+_CELL = 128  # about the points of a cell
 
 _PIECE = 4096  # places that are searched at one go
 
 _AT_ONCE = 512  # places whose candidates are measured at one go: what a cache holds
+
+_BLOCK = 96  # places, at most, that are compared with the same cells
+
+_SPAN = 2  # cells side by side whose places look for their bounds together
+
+_BUFFER = 1 << 18  # distances in float32 that are compared at one go: what a cache holds
+
+_SAMPLED = 4  # of so many points one tells where the cells are
 
 _MORE = 4  # candidates beyond the neighbours that are measured exactly
 
@@ -29,18 +38,19 @@ _NOTHING = np.iinfo(np.int64).max
 class Cells:
     """Points `(point, component)` in cells of near ones, for exact search of nearest neighbours.
 
-    `order` are the points cell by cell, from `starts` on; each cell has a centre and a radius.
-    `lifted` holds, a cell each, the points in float32 with their squared length and 1 below: one
-    matrix product gives a cell's squared distances less a bound. It only chooses candidates; what
-    is found is measured in float64, so that the result hangs on no kernel and no batch.
+    `order` are the points cell by cell, from `starts` on, cells that are near each other side by
+    side; each cell has a radius. `lifted` holds the points in that order in float32, with their
+    squared length and 1 below, and `lids` the centres: a matrix product with places gives squared
+    distances less a bound. It only chooses candidates; what is found is measured in float64, so
+    that the result hangs on no kernel and no batch.
     """
 
     points: np.ndarray
     order: np.ndarray
     starts: np.ndarray
-    centres: np.ndarray
+    lids: np.ndarray
     radii: np.ndarray
-    lifted: tuple[np.ndarray, ...]
+    lifted: np.ndarray
     farthest: float
 
     def search(self, places: np.ndarray, n_neighbour: int) -> tuple[np.ndarray, np.ndarray]:
@@ -63,17 +73,36 @@ class Cells:
         return tuple(np.concatenate(parts) for parts in zip(nothing, *found, strict=True))
 
     def _search(self, places: np.ndarray, n_neighbour: int) -> tuple[np.ndarray, np.ndarray]:
-        lengths = np.sqrt(np.einsum("ij,ij->i", places, places))
-        lifted = np.concatenate([-2 * places, np.ones((len(places), 2))], axis=1)
-        lifted[:, -1] = np.square(lengths)
-        lifted = lifted.astype(np.float32)
-        apart = self._distances_to_centres(places)
-        bounds = self._bound(lifted, apart, n_neighbour)  # on squared distances
+        squares = np.einsum("ij,ij->i", places, places)
+        lifted = np.empty((len(places), places.shape[1] + 2), dtype=np.float32)
+        np.multiply(places, -2, out=lifted[:, :-2], casting="same_kind")
+        lifted[:, -2], lifted[:, -1] = 1, squares
+        apart = lifted @ self.lids
+        nearest = apart.argmin(axis=1)
+        order = np.argsort(nearest, kind="stable")  # so that a block of places needs few cells
+        squared = np.empty((len(places), n_neighbour))
+        numbers = np.empty((len(places), n_neighbour), dtype=np.int64)
+        squared[order], numbers[order] = self._search_sorted(
+            places[order], lifted[order], apart[order], nearest[order], n_neighbour
+        )
+        return squared, numbers
+
+    def _search_sorted(
+        self,
+        places: np.ndarray,
+        lifted: np.ndarray,
+        apart: np.ndarray,
+        nearest: np.ndarray,
+        n_neighbour: int,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `search` does for places in the order of the cells nearest to them."""
+        squares = np.einsum("ij,ij->i", places, places)
+        lengths = np.sqrt(squares)
+        bounds = self._bound(lifted, nearest, n_neighbour)  # on squared distances
         slack = self._slack(lengths, bounds)
         bounds += slack
-        lifted[:, -1] = np.square(lengths) - bounds - slack
-        near = np.sqrt(bounds) + 1e-6 * (1 + lengths + self.farthest)
-        needed = apart - near[:, None] <= self.radii
+        lifted[:, -1] = squares - bounds - slack
+        needed = self._needed(apart, np.sqrt(bounds), lengths)
         pairs = self._candidates(lifted, needed)
         if pairs is None:
             half = len(places) // 2
@@ -89,20 +118,27 @@ class Cells:
         longest = np.minimum(1.01 * (lengths + np.sqrt(bounds)), self.farthest)
         return _ROUNDING * np.square(lengths + longest)
 
-    def _distances_to_centres(self, places: np.ndarray) -> np.ndarray:
-        squares = [np.einsum("ij,ij->i", each, each) for each in (places, self.centres)]
-        products = places @ self.centres.T
-        return np.sqrt(np.maximum(squares[0][:, None] + squares[1] - 2 * products, 0.0))
+    def _needed(self, apart: np.ndarray, near: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Return which cells `(place, cell)` may hold a point as near to a place as `near`.
 
-    def _bound(self, lifted: np.ndarray, apart: np.ndarray, n_neighbour: int) -> np.ndarray:
-        """Return squared distances within which a cell near each place has enough points."""
-        large = np.diff(self.starts) >= n_neighbour
-        nearest = np.where(large, apart, np.inf).argmin(axis=1)
-        bounds = np.empty(len(lifted))
-        for cell, rows in _grouped(nearest, np.arange(len(lifted)), len(large)):
-            squared = lifted[rows] @ self.lifted[cell]
+        `apart` are squared distances to the centres in float32; no centre is longer than the
+        longest point.
+        """
+        margin = 1e-6 * (1 + lengths + self.farthest)
+        reached = (near + margin).astype(np.float32)[:, None] + self.radii
+        reached *= reached
+        reached += (_ROUNDING * np.square(lengths + self.farthest)).astype(np.float32)[:, None]
+        return apart <= reached
+
+    def _bound(self, lifted: np.ndarray, nearest: np.ndarray, n_neighbour: int) -> np.ndarray:
+        """Return squared distances within which the cells near each place have enough points."""
+        bounds, more = np.empty(len(lifted)), max(_CELL, n_neighbour)
+        for start, stop in pairwise(_cuts(nearest)):
+            first = max(self.starts[nearest[start]] - more, 0)
+            last = self.starts[nearest[stop - 1] + 1] + more
+            squared = lifted[start:stop] @ self.lifted[:, first:last]
             squared.partition(n_neighbour - 1, axis=1)
-            bounds[rows] = squared[:, n_neighbour - 1]
+            bounds[start:stop] = squared[:, n_neighbour - 1]
         return np.maximum(bounds, 0.0)
 
     def _candidates(
@@ -112,18 +148,26 @@ class Cells:
 
         Every point within its place's bound is among them.
         """
-        found, total = [], 0
-        for cell, rows in _grouped(*np.nonzero(needed.T), len(self.radii)):
-            excess = (lifted[rows] @ self.lifted[cell]).ravel()
-            hits = np.flatnonzero(excess <= 0)
-            size = self.lifted[cell].shape[1]
-            row = hits // size
-            found.append((rows[row], hits - row * size + self.starts[cell], excess[hits]))
-            total += hits.size
+        found, total, size = [], 0, min(max(len(lifted) // 4, _BLOCK // 6), _BLOCK)
+        for block in range(0, len(lifted), size):
+            given = lifted[block : block + size]
+            for first, last in self._stretches(needed[block : block + size].any(axis=0)):
+                excess = (given @ self.lifted[:, first:last]).ravel()
+                hits = np.flatnonzero(excess <= 0)
+                row = hits // (last - first)
+                found.append((row + block, hits - (row * (last - first) - first), excess[hits]))
+                total += hits.size
             if total > _MOST_PAIRS and len(lifted) > 1:
                 return None
         rows, points, excess = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return rows, self.order[points], excess
+
+    def _stretches(self, needed: np.ndarray) -> Iterator[tuple[int, int]]:
+        """Yield from which to which point, in order, the cells that are needed go."""
+        edges = self.starts[np.flatnonzero(np.diff(needed, prepend=False, append=False))].tolist()
+        for first, last in zip(edges[::2], edges[1::2], strict=True):
+            for start in range(first, last, _BUFFER // _BLOCK):
+                yield start, min(start + _BUFFER // _BLOCK, last)
 
     def _nearest(
         self,
@@ -135,55 +179,31 @@ class Cells:
         bounds: np.ndarray,
         n_neighbour: int,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the nearest candidates, a few more than are wanted measured in float64."""
-        counts = np.bincount(rows, minlength=len(places))
-        if len(places) > 1 and len(places) * int(counts.max()) > _MOST_PAIRS:
-            return self._by_halves(
-                places, rows, numbers, excess, slack, bounds, counts, n_neighbour
-            )
-        by_row = np.argsort(rows.astype(np.int16), kind="stable")  # at most 4,096 of them
-        rows, numbers, excess = rows[by_row], numbers[by_row], excess[by_row]
-        first = np.searchsorted(rows, np.arange(len(places) + 1))
-        table = (rows, np.arange(rows.size) - first[rows])
-        width = max(int(np.diff(first).max()), n_neighbour + _MORE + 1)
-        rough = np.maximum(excess + bounds[rows], 0.0).astype(np.float32)
-        keys = np.full((len(places), width), _NOTHING)
-        keys[table] = rough.view(np.int32).astype(np.int64) << 32 | numbers
-        n_kept = n_neighbour + _MORE
-        keys.partition(n_kept, axis=1)
-        cut = (keys[:, n_kept] >> 32).astype(np.int32).view(np.float32).astype(np.float64)
-        cut[keys[:, n_kept] == _NOTHING] = np.inf
-        numbers = np.where(keys == _NOTHING, _NOTHING, keys & 0xFFFFFFFF)
-        squared, chosen, farthest = self._measured(places, numbers[:, :n_kept], n_neighbour)
-        unsure = np.flatnonzero(farthest >= cut - 2 * slack)  # what was cut off might be nearer
-        for row in unsure:
-            one = self._measured(places[[row]], numbers[[row]], n_neighbour)
-            squared[row], chosen[row] = one[0][0], one[1][0]
-        return squared, chosen
+        """Return the nearest candidates, a few more than are wanted measured in float64.
 
-    def _by_halves(
-        self,
-        places: np.ndarray,
-        rows: np.ndarray,
-        numbers: np.ndarray,
-        excess: np.ndarray,
-        slack: np.ndarray,
-        bounds: np.ndarray,
-        counts: np.ndarray,
-        n_neighbour: int,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return what `_nearest` does, places with many candidates apart from those with few."""
-        squared = np.empty((len(places), n_neighbour))
-        chosen = np.empty((len(places), n_neighbour), dtype=np.int64)
-        for half in np.array_split(np.argsort(counts, kind="stable"), 2):
-            place = np.full(len(places), -1)
-            place[half] = np.arange(len(half))
-            kept = place[rows] >= 0
-            pairs = (place[rows[kept]], numbers[kept], excess[kept])
-            squared[half], chosen[half] = self._nearest(
-                places[half], *pairs, slack[half], bounds[half], n_neighbour
-            )
-        return squared, chosen
+        Candidates are sorted by place, rough distance and number, in one integer: 12 bits, 31 bits
+        and, as there are at most a million pairs, 20 bits for which one it is.
+        """
+        rough = np.maximum(excess + bounds[rows], 0.0).astype(np.float32) + np.float32(0)
+        n_bit = rows.size.bit_length()
+        keys = rows.astype(np.uint64) << np.uint64(31 + n_bit)
+        keys |= rough.view(np.uint32).astype(np.uint64) << np.uint64(n_bit)
+        keys |= np.arange(rows.size, dtype=np.uint64)
+        keys.sort()
+        chosen = (keys & np.uint64((1 << n_bit) - 1)).astype(np.int64)
+        first = np.r_[0, np.cumsum(np.bincount(rows, minlength=len(places)))]
+        n_kept = n_neighbour + _MORE
+        at = first[:-1, None] + np.arange(n_kept + 1)
+        none = at >= first[1:, None]
+        kept = chosen[np.minimum(at, rows.size - 1)]
+        cut = np.where(none[:, -1], np.inf, rough[kept[:, -1]])
+        few = np.where(none, _NOTHING, numbers[kept])[:, :-1]
+        squared, found, farthest = self._measured(places, few, n_neighbour)
+        for row in np.flatnonzero(farthest >= cut - 2 * slack):  # what was cut off might be nearer
+            every = numbers[chosen[first[row] : first[row + 1]]][None]
+            one = self._measured(places[[row]], every, n_neighbour)
+            squared[row], found[row] = one[0][0], one[1][0]
+        return squared, found
 
     def _measured(
         self, places: np.ndarray, numbers: np.ndarray, n_neighbour: int
@@ -215,55 +235,68 @@ class Cells:
         return squared[kept].reshape(shape), numbers[kept].reshape(shape), farthest[:, 0]
 
 
-def _grouped(
-    groups: np.ndarray, rows: np.ndarray, n_group: int
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield each group that has rows, and its rows in order."""
-    by_group = np.argsort(groups.astype(np.min_scalar_type(n_group)), kind="stable")
-    cuts = np.searchsorted(groups[by_group], np.arange(n_group + 1))
-    for group in np.flatnonzero(np.diff(cuts)):
-        yield int(group), rows[by_group[cuts[group] : cuts[group + 1]]]
+def _cuts(nearest: np.ndarray) -> list[int]:
+    """Return where places begin, and end, whose nearest cells are the same or side by side."""
+    cuts, cell = [], -_SPAN
+    at = np.flatnonzero(np.diff(nearest, prepend=-1))
+    for start, here in zip(at.tolist(), nearest[at].tolist(), strict=True):
+        if here - cell >= _SPAN:
+            cuts.append(start)
+            cell = here
+    return [*cuts, len(nearest)]
 
 
 def gather_cells(points: np.ndarray) -> Cells:
-    """Return points `(point, component)` in cells of about 256 near ones (two rounds of k-means).
+    """Return points `(point, component)` in cells of about 128 near ones (two rounds of k-means).
 
     Any cells would do: which points lie together changes how fast a search is, not what it finds.
     """
     points = np.ascontiguousarray(points, dtype=np.float64)
     n_cell = max(round(len(points) / _CELL), 1)
     centres = points[np.linspace(0, len(points) - 1, n_cell).astype(int)]
+    sample = points[::_SAMPLED] if len(points) > _SAMPLED * _CELL else points
     for _ in range(2):
-        order, starts, _ = _assign(points, centres)
-        centres = np.add.reduceat(points[order], starts[:-1], axis=0) / np.diff(starts)[:, None]
-    order, starts, kept = _assign(points, centres)
-    centres, sorted_points = centres[kept], points[order]
+        order, starts = _assign(sample, centres)
+        centres = _means(sample[order], starts)
+    order, starts = _assign(points, centres[_side_by_side(centres)])
+    centres = _means(points[order], starts)
+    sorted_points = points[order]
     sizes = np.diff(starts)
     from_centre = np.square(sorted_points - np.repeat(centres, sizes, axis=0)).sum(axis=1)
-    squares = np.einsum("ij,ij->i", sorted_points, sorted_points)
-    lifted = np.concatenate([sorted_points, squares[:, None], np.ones((len(points), 1))], axis=1)
     return Cells(
         points=points,
         order=order,
         starts=starts,
-        centres=centres,
-        radii=np.sqrt(np.maximum.reduceat(from_centre, starts[:-1])),
-        lifted=tuple(
-            np.ascontiguousarray(lifted[a:b].T, dtype=np.float32) for a, b in pairwise(starts)
-        ),
-        farthest=float(np.sqrt(squares.max())),
+        lids=_lift(centres),
+        radii=np.sqrt(np.maximum.reduceat(from_centre, starts[:-1])).astype(np.float32),
+        lifted=_lift(sorted_points),
+        farthest=float(np.sqrt(np.einsum("ij,ij->i", points, points).max())),
     )
 
 
-def _assign(points: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return points cell by cell, where each cell starts, and the cells that are not empty."""
-    squares = np.einsum("ij,ij->i", centres, centres)
-    cell = np.concatenate(
-        [
-            np.argmin(squares - 2 * piece @ centres.T, axis=1)
-            for piece in np.array_split(points, max(len(points) // _PIECE, 1))
-        ]
-    )
+def _side_by_side(centres: np.ndarray) -> np.ndarray:
+    """Return the order in which near centres are side by side."""
+    return leaves_list(linkage(centres, "average")) if len(centres) > 1 else np.arange(1)
+
+
+def _lift(points: np.ndarray) -> np.ndarray:
+    """Return points `(component + 2, point)` in float32, their squared length and 1 below."""
+    lifted = np.ones((points.shape[1] + 2, len(points)), dtype=np.float32)
+    lifted[:-2], lifted[-2] = points.T, np.einsum("ij,ij->i", points, points)
+    return lifted
+
+
+def _means(points: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Return the mean `(cell, component)` of points that lie cell by cell."""
+    return np.add.reduceat(points, starts[:-1], axis=0) / np.diff(starts)[:, None]
+
+
+def _assign(points: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return points cell by cell, and where each cell that is not empty starts."""
+    squares = np.einsum("ij,ij->i", centres, centres).astype(np.float32)
+    sides = (2 * centres.T).astype(np.float32)
+    pieces = (points[at : at + _AT_ONCE] for at in range(0, len(points), _AT_ONCE))
+    products = (piece.astype(np.float32) @ sides for piece in pieces)
+    cell = np.concatenate([np.argmin(squares - product, axis=1) for product in products])
     counts = np.bincount(cell, minlength=len(centres))
-    kept = np.flatnonzero(counts)
-    return np.argsort(cell, kind="stable"), np.r_[0, np.cumsum(counts[kept])], kept
+    return np.argsort(cell, kind="stable"), np.r_[0, np.cumsum(counts[counts > 0])]
