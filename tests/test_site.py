@@ -271,6 +271,21 @@ def test_the_dark_theme_is_legible(browser, name):
 
 
 @in_browser
+def test_a_page_that_is_read_in_the_dark_is_printed_on_white(browser):
+    page = browser.new_page(viewport={"width": 680, "height": 960}, color_scheme="dark")
+    page.goto((SITES[0] / "03_least_squares.html").as_uri())
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    colour = "(name, what) => getComputedStyle(document.querySelector(name))[what]"
+    tell = f"([name, what]) => ({colour})(name, what).match(/[0-9.]+/g).slice(0, 3).map(Number)"
+    for name in ("body", ".admonition-title", "figure img"):
+        assert page.evaluate(tell, [name, "backgroundColor"]) == [255, 255, 255], name
+    for name in (".bd-article p", ".bd-article h2", ".highlight span", ".ecgnb-table td"):
+        assert max(page.evaluate(tell, [name, "color"])) < 80, name
+    page.close()
+
+
+@in_browser
 @pytest.mark.parametrize(
     ("asked", "title"),
     [
