@@ -84,3 +84,15 @@ def test_a_prediction_has_the_same_bits_however_long_the_signal_around_it_is():
     for start, stop in ((0, 1000), (137, 311), (200, 301), (10, 999)):
         piece = model.predict(signal[1500 + start : 1500 + stop])
         assert np.array_equal(piece[:, reach:-reach], whole[:, start + reach : stop - reach])
+
+
+@pytest.mark.parametrize("n_lead", [1, 12])
+def test_one_moment_or_a_few_have_the_same_bits_as_in_a_long_signal(n_lead):
+    signal = walk(6, 2500)[:, 0]
+    outputs = np.stack([np.roll(signal[:1500], lead) for lead in range(n_lead)])
+    model = fit_neighbours(signal[:1500], outputs, 250.0)
+    whole, reach = model.predict(signal[1500:]), 50
+    for n_moment in (1, 2, 3, 27, 28, 29, 70, 77, 78, 79, 127, 128, 129, 200):
+        piece = model.predict(signal[1600 : 1600 + n_moment + 2 * reach])
+        middle = whole[:, 100 + reach : 100 + reach + n_moment]
+        assert np.array_equal(piece[:, reach:-reach], middle), n_moment

@@ -27,6 +27,10 @@ _WHITENING = 0.3
 
 _PIECE = 4096  # moments that are embedded at one go
 
+_FEW = 128  # moments whose products with all lags a cache holds
+
+_READ_AT_ONCE = 512  # moments whose neighbours' leads a cache holds
+
 
 @dataclass(frozen=True)
 class Embedding:
@@ -57,6 +61,9 @@ class Embedding:
 
     def _apply(self, signal: np.ndarray) -> np.ndarray:
         n_moment = signal.size - 2 * self.reach
+        if 1 < n_moment <= _FEW:  # the same sums in fewer calls; of one moment, another order
+            lags = _lagged(signal, self.reach, self.step).T - self.mean[:, None]
+            return np.add.reduce(self.axes[:, :, None] * lags[:, None], axis=0, initial=0.0).T
         places = np.zeros((self.axes.shape[1], n_moment))
         for lag, (mean, axes) in enumerate(zip(self.mean, self.axes, strict=True)):
             start = lag * self.step
@@ -219,12 +226,12 @@ def _weigh(
 def _read_off(library: Library, weights: np.ndarray, moments: np.ndarray) -> np.ndarray:
     """Return weighted means `(moment, lead)` of the leads at the moments of neighbours."""
     read = np.zeros((len(weights), library.rows.shape[1]))
-    for start in range(0, len(weights), _PIECE):
-        piece = slice(start, start + _PIECE)
-        for neighbour in range(weights.shape[1]):  # the same bits for any number of moments
-            rows = library.rows.take(moments[piece, neighbour], axis=0)
-            rows *= weights[piece, neighbour, None]
-            read[piece] += rows
+    for start in range(0, len(weights), _READ_AT_ONCE):
+        piece = slice(start, start + _READ_AT_ONCE)
+        rows = library.rows.take(moments[piece].T, axis=0)  # (neighbour, moment, lead)
+        rows *= weights[piece].T[..., None]
+        for each in rows:  # one by one: the same bits for any number of moments
+            read[piece] += each
     return read
 
 
