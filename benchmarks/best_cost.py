@@ -1,0 +1,118 @@
+"""Score of the best network against CPU time: how many steps of its fit are worth it.
+
+Run `ECGNB_DATA=folder OMP_NUM_THREADS=1 python benchmarks/best_cost.py TABLE.csv`. It takes four
+recordings of each origin, each of another heart where there are so many, and fits the network for
+all 12 input leads with fewer steps and with 300. A row of the table is a recording and a number
+of steps (0: the nearest neighbours alone) with r, the mean over input and other leads, on the
+validation part, by which steps are chosen, and on the test part, and the CPU time of the look-ups
+and of the training. Recordings that are in the table already are not run again.
+"""
+
+import sys
+import time
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ecgnb.intervals import bootstrap_mean
+from ecgnb.leads import LEADS
+from ecgnb.reconstruction import corrector
+from ecgnb.reconstruction.corrector import BestModel, BestOptions
+from ecgnb.reconstruction.scores import score_pairs
+from ecgnb.records.databases import data_folder, find_records, load_record
+from ecgnb.signals.preparation import Prepared, prepare_record
+from ecgnb.studies.runner import one_thread
+
+STEPS, N_EACH = (0, 100, 300), 4
+INPUTS = tuple(range(len(LEADS)))
+
+
+def chosen() -> list[tuple[str, str, Prepared]]:
+    """Return origin, heart and recording: of each origin the first ones, heart after heart."""
+    records = [load_record(path, "twadb") for path in find_records(data_folder(), "twadb")]
+    records.sort(key=lambda record: record.origin)
+    picked = []
+    for _, group in groupby(records, key=lambda record: record.origin):
+        same = list(group)
+        hearts = {record.heart or record.name: record for record in reversed(same)}
+        first = sorted(hearts.values(), key=lambda record: record.name)
+        rest = [record for record in same if record not in first]
+        picked.append((first + rest)[:N_EACH])
+    turns = [record for turn in zip(*picked, strict=True) for record in turn]
+    return [(one.origin, one.heart or one.name, prepare_record(one)) for one in turns]
+
+
+def mean_r(truth: np.ndarray, guess: np.ndarray, prepared: Prepared) -> float:
+    """Return the mean r over input leads and other leads."""
+    return float(score_pairs(truth, guess, prepared.scaling)["r"].mean())
+
+
+def curve(prepared: Prepared) -> list[dict[str, float]]:
+    """Return a row for each number of steps."""
+    started = time.process_time()
+    closed = corrector.fit_closed_forms(prepared, inputs=INPUTS)
+    parts = (prepared.train, prepared.validation)
+    channels = tuple(
+        torch.from_numpy(corrector.closed_forms(*closed, part, held_out=at == 0))
+        for at, part in enumerate(parts)
+    )
+    refitted = corrector.fit_closed_forms(prepared, inputs=INPUTS, refit=True)
+    looked_up_s, rows = time.process_time() - started, []
+    for n_step in STEPS:
+        started = time.process_time()
+        network, blend, history = corrector.fit_corrector(
+            channels,
+            tuple(torch.from_numpy(part) for part in parts),
+            options=BestOptions(n_step=max(n_step, 1)),
+        )
+        trained_s = time.process_time() - started if n_step else 0.0
+        blend = blend if n_step else torch.zeros_like(blend)
+        checked, tested = (
+            BestModel(INPUTS, *forms, network, blend).predict(part)
+            for forms, part in ((closed, prepared.validation), (refitted, prepared.test))
+        )
+        row = {"steps": n_step, "validation_r": mean_r(prepared.validation, checked, prepared)}
+        row |= {"test_r": mean_r(prepared.test, tested, prepared)}
+        row |= {"best_step": history.best_step[0] if n_step else 0}
+        rows.append(row | {"looked_up_cpu_s": looked_up_s, "trained_cpu_s": trained_s})
+    return rows
+
+
+def differences(table: pd.DataFrame) -> pd.DataFrame:
+    """Return for each number of steps the mean difference from the most by heart, and the cost."""
+    wide = table.pivot(index=["record", "heart"], columns="steps")
+    hearts, most, rows = wide.index.get_level_values("heart"), max(STEPS), []
+    cost = wide["looked_up_cpu_s"] + wide["trained_cpu_s"]
+    for n_step in STEPS:
+        row = {"steps": n_step, "cpu_ratio": float((cost[most] / cost[n_step]).median())}
+        for part in ("validation_r", "test_r"):
+            apart = (wide[part][n_step] - wide[part][most]).to_numpy()
+            found = bootstrap_mean(apart, groups=hearts)
+            row |= {f"{part}_difference": found.value, f"{part}_low": found.low}
+            row |= {f"{part}_high": found.high, f"{part}_lowest": apart.min()}
+        rows.append(row | {"hearts": found.n, "records": len(wide)})
+    return pd.DataFrame(rows)
+
+
+def main(path: str) -> None:
+    """Fill the table recording by recording, and print it and the differences."""
+    one_thread()
+    target = Path(path)
+    table = pd.read_csv(target) if target.is_file() else pd.DataFrame({"record": []})
+    for origin, heart, prepared in chosen():
+        name = prepared.record.name
+        if (table["record"] == name).any():
+            continue
+        told = {"record": name, "origin": origin, "heart": heart}
+        more = pd.DataFrame([told | row for row in curve(prepared)])
+        table = pd.concat([table, more])
+        table.to_csv(target, index=False, float_format="%.6g")
+        print(more.to_string(index=False), flush=True)
+    print(differences(table).T.to_string(float_format="%.5f"))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
