@@ -3,6 +3,10 @@
 The filter is causal: it looks back only, and shifts waves by a few ms that depend on frequency.
 What is returned does not depend on the pieces in which the samples come, to the last bit: the
 filter carries its state, and a look-up gives a moment the same bits whatever lies beside it.
+
+The live page of the book does not stream: it carries recordings that were filtered without shift,
+and weighs neighbours by all moments of the stretch that is looked up, so that what it shows of a
+moment would hang on how much had come.
 """
 
 from dataclasses import replace
