@@ -26,7 +26,7 @@ from ecgnb.records.databases import data_folder, find_records, load_record
 from ecgnb.signals.preparation import Prepared, prepare_record
 from ecgnb.studies.runner import one_thread
 
-STEPS, N_EACH = (0, 100, 300), 4
+STEPS, N_EACH = (0, 60, 80, 100, 300), 4
 INPUTS = tuple(range(len(LEADS)))
 
 
@@ -54,25 +54,18 @@ def curve(prepared: Prepared) -> list[dict[str, float]]:
     """Return a row for each number of steps."""
     started = time.process_time()
     closed = corrector.fit_closed_forms(prepared, inputs=INPUTS)
-    parts = (prepared.train, prepared.validation)
-    channels = tuple(
-        torch.from_numpy(corrector.closed_forms(*closed, part, held_out=at == 0))
-        for at, part in enumerate(parts)
-    )
-    refitted = corrector.fit_closed_forms(prepared, inputs=INPUTS, refit=True)
+    lesson = corrector.lesson_of(prepared, closed, INPUTS)
+    refitted = corrector.refit_neighbours(prepared)
     looked_up_s, rows = time.process_time() - started, []
     for n_step in STEPS:
         started = time.process_time()
-        network, blend, history = corrector.fit_corrector(
-            channels,
-            tuple(torch.from_numpy(part) for part in parts),
-            options=BestOptions(n_step=max(n_step, 1)),
-        )
+        options = BestOptions(n_step=max(n_step, 1))
+        ((network, blend),), history = corrector.fit_correctors([lesson], options=options)
         trained_s = time.process_time() - started if n_step else 0.0
         blend = blend if n_step else torch.zeros_like(blend)
         checked, tested = (
-            BestModel(INPUTS, *forms, network, blend).predict(part)
-            for forms, part in ((closed, prepared.validation), (refitted, prepared.test))
+            BestModel(INPUTS, neighbours, closed[1], network, blend).predict(part)
+            for neighbours, part in ((closed[0], prepared.validation), (refitted, prepared.test))
         )
         row = {"steps": n_step, "validation_r": mean_r(prepared.validation, checked, prepared)}
         row |= {"test_r": mean_r(prepared.test, tested, prepared)}

@@ -92,9 +92,9 @@ def ours(prepared: Prepared, target: float, *, seed: int, learning_rate: float) 
             corrector.closed_forms(*closed, prepared.train[[GIVEN]], held_out=True)
         )
         before = time.process_time() - started
-        network, blend, history = corrector.fit_corrector(
-            (seen, checked),
-            (torch.from_numpy(prepared.train), torch.from_numpy(prepared.validation)),
+        targets = (torch.from_numpy(prepared.train), torch.from_numpy(prepared.validation))
+        ((network, blend),), history = corrector.fit_correctors(
+            [corrector.Lesson((seen, checked), targets)],
             options=corrector.BestOptions(n_step=800, batch_size=8, learning_rate=learning_rate),
             inputs=(GIVEN,),
             seed=seed,

@@ -1,9 +1,10 @@
 """One fit loop for every network of the book, also for many personal models at once."""
 
 import contextlib
+import copy
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -216,6 +217,42 @@ def seeded(seed: int) -> Iterator[torch.Generator]:
         torch.default_generator.manual_seed(seed)
         yield noise
         noise.set_state(torch.get_rng_state())
+
+
+class Stack(nn.Module):
+    """Networks of one form trained at once: parameters `(member, ...)`, inputs `(member, ...)`.
+
+    Each member's layers run as one grouped layer of all members (`torch.vmap`).
+
+    Examples
+    --------
+    >>> stack = Stack([nn.Linear(2, 3) for _ in range(4)])
+    >>> stack(torch.ones(4, 5, 2)).shape, stack.member(1)(torch.ones(5, 2)).shape
+    (torch.Size([4, 5, 3]), torch.Size([5, 3]))
+    """
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.n_member = len(members)
+        self._form = (copy.deepcopy(members[0]),)  # in a tuple, so that it is no part of this one
+        together, _ = torch.func.stack_module_state(list(members))
+        self._names = list(together)
+        self.stacked = nn.ParameterList(part.detach() for part in together.values())
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return what each member says of its inputs, `(member, ...)`."""
+        weights = dict(zip(self._names, self.stacked, strict=True))
+        return torch.vmap(lambda *one: torch.func.functional_call(self._form[0], one[0], one[1:]))(
+            weights, *inputs
+        )
+
+    def member(self, number: int) -> nn.Module:
+        """Return one member with its present weights."""
+        alone = copy.deepcopy(self._form[0]).to(self.stacked[0].device)
+        with torch.no_grad():
+            for (_, weight), part in zip(alone.named_parameters(), self.stacked, strict=True):
+                weight.copy_(part[number])
+        return alone
 
 
 def fitting_device() -> torch.device:

@@ -37,7 +37,7 @@ ROOMS = {
     ),
     "each head to its plateau": (1, r"studies\.heads"),
     "the power of a comparison": (1, r"studies\.power"),
-    "recordings of any length": (4, r"reconstruction\.(blocks|streaming|cells)"),
+    "recordings of any length": (4, r"reconstruction\.(blocks|streaming|cells|card)"),
     "which leads, which measures": (
         8,
         r"reconstruction\.(lead_sets|set_scores)|studies\.lead_sets|(signals|studies)\.measures"

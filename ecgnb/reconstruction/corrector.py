@@ -6,6 +6,7 @@ nearest neighbours. Which lead is given changes scale and offset of every layer 
 al. 2018).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ecgnb.leads import LEADS
+from ecgnb.reconstruction.card import on_card
 from ecgnb.reconstruction.linear import check_inputs, lag_moments, solve_ridge
 from ecgnb.reconstruction.neighbours import (
     NeighbourModel,
@@ -22,7 +24,7 @@ from ecgnb.reconstruction.neighbours import (
     predict_held_out,
 )
 from ecgnb.signals.preparation import Prepared
-from ecgnb.training import FitOptions, History, fit, fitting_device, seeded
+from ecgnb.training import FitOptions, History, Stack, fit, fitting_device, seeded
 
 N_LEAD = len(LEADS)
 
@@ -92,6 +94,8 @@ def closed_forms(
     Channel 0 is the input lead, then 12 leads each by short neighbours, long neighbours, ridge.
     """
     rows = []
+    if fitting_device().type == "cuda":
+        models = tuple(on_card(model) for model in models)
     for model, ridge, signal in zip(models, ridges, signals, strict=True):
         each = predict_held_out(model, signal) if held_out else model.predict_each(signal)
         rows.append(np.concatenate([signal[None], *each, ridge.predict(signal)]))
@@ -99,17 +103,11 @@ def closed_forms(
 
 
 def fit_closed_forms(
-    prepared: Prepared, *, inputs: tuple[int, ...] = _ALL_INPUTS, refit: bool = False
+    prepared: Prepared, *, inputs: tuple[int, ...] = _ALL_INPUTS
 ) -> tuple[tuple, tuple]:
-    """Return the neighbours and the ridge of each input lead.
-
-    With `refit` the neighbours are looked up in the training and the validation part together:
-    all choices are made by then.
-    """
-    rate = prepared.sampling_rate
-    fit_one = fit_library if refit else fit_on_training
-    neighbours = tuple(fit_one(prepared, lead) for lead in inputs)
-    reach = round(_CHANNEL_REACH_S * rate)
+    """Return the neighbours of the training part, and the ridge, of each input lead."""
+    neighbours = tuple(fit_on_training(prepared, lead) for lead in inputs)
+    reach = round(_CHANNEL_REACH_S * prepared.sampling_rate)
     parts = (prepared.train, prepared.validation)
     ridges = tuple(
         solve_ridge(*(lag_moments(part[lead], part, reach) for part in parts)) for lead in inputs
@@ -117,59 +115,103 @@ def fit_closed_forms(
     return neighbours, ridges
 
 
+def refit_neighbours(prepared: Prepared, inputs: tuple[int, ...] = _ALL_INPUTS) -> tuple:
+    """Return neighbours of the training and the validation part: all choices are made by then."""
+    return tuple(fit_library(prepared, lead) for lead in inputs)
+
+
 def start_of(channels: Tensor) -> Tensor:
-    """Return what the network starts from: the mean of both neighbours `(row, lead, time)`."""
-    return (channels[:, 1 : 1 + N_LEAD] + channels[:, 1 + N_LEAD : 1 + 2 * N_LEAD]) / 2
+    """Return what the network starts from: the mean of both neighbours `(..., lead, time)`."""
+    short, long = channels[..., 1 : 1 + 2 * N_LEAD, :].split(N_LEAD, dim=-2)
+    return (short + long) / 2
 
 
-def fit_corrector(
-    channels: tuple[Tensor, Tensor],
-    targets: tuple[Tensor, Tensor],
+@dataclass(frozen=True)
+class Lesson:
+    """What the network of one person learns from, and is chosen by.
+
+    `channels` of the training and the validation part `(input, channel, time)`, `targets` the
+    same parts `(lead, time)`, scaled.
+    """
+
+    channels: tuple[Tensor, Tensor]
+    targets: tuple[Tensor, Tensor]
+
+    def to(self, device: torch.device) -> "Lesson":
+        """Return the same numbers on a device."""
+        parts = (tuple(x.to(device) for x in pair) for pair in (self.channels, self.targets))
+        return Lesson(*parts)
+
+    def crop(self, n_time: int, batch_size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Return channels and targets of crops at random times, input after input."""
+        rows = torch.arange(batch_size) % len(self.channels[0])
+        last = self.targets[0].shape[-1] - n_time
+        starts = torch.randint(last + 1, (batch_size,), generator=generator).tolist()
+        pairs = list(zip(rows.tolist(), starts, strict=True))
+        crops = torch.stack([self.channels[0][row, :, at : at + n_time] for row, at in pairs])
+        return crops, torch.stack([self.targets[0][:, at : at + n_time] for at in starts])
+
+    def check(self, model: Corrector, given: Tensor) -> Tensor:
+        """Return the validation error of the hidden leads, with the whole correction."""
+        error = start_of(self.channels[1]) + correction(model, self.channels[1], given)
+        squared = (error - self.targets[1]).square().mean(dim=-1)
+        return (squared * (1 - given)).sum() / (1 - given).sum()
+
+
+def fit_correctors(
+    lessons: Sequence[Lesson],
     *,
     options: BestOptions,
     inputs: tuple[int, ...] = _ALL_INPUTS,
     seed: int = 0,
-) -> tuple[Corrector, Tensor, History]:
-    """Return the network, how much of its correction to use per pair `(input, lead)`, its history.
+) -> tuple[list[tuple[Corrector, Tensor]], History]:
+    """Return each person's network and how much of its correction to use, and their history.
+
+    How much is used is told per pair `(input, lead)`. All networks are trained at once; each is
+    the one that its person alone would give, to rounding.
 
     Parameters
     ----------
-    channels
-        Of the training and the validation part `(input, channel, time)`.
-    targets
-        The same parts `(lead, time)`, scaled.
+    lessons
+        One a person.
     inputs
-        Which leads the rows of `channels` were computed from.
+        Which leads the rows of the channels were computed from.
     """
     device = fitting_device()
     with seeded(seed):
-        model = Corrector(channels[0].shape[1], options.width).to(device)
-    channels, targets = (tuple(x.to(device) for x in parts) for parts in (channels, targets))
+        start = Corrector(lessons[0].channels[0].shape[1], options.width)
+    stack = Stack([start] * len(lessons)).to(device)
+    lessons = [lesson.to(device) for lesson in lessons]
     given = torch.eye(N_LEAD, device=device)[list(inputs)]
-    hidden = 1 - given
-    n_time = min(options.n_time, targets[0].shape[-1])
-    last = targets[0].shape[-1] - n_time
+    hidden, rows = 1 - given, torch.arange(options.batch_size) % len(inputs)
+    n_time = min(options.n_time, *(lesson.targets[0].shape[-1] for lesson in lessons))
+    chances = [torch.Generator().manual_seed(seed) for _ in lessons]
 
-    def draw(generator: torch.Generator) -> tuple[Tensor, ...]:
-        rows = torch.arange(options.batch_size) % len(inputs)
-        starts = torch.randint(last + 1, (options.batch_size,), generator=generator).tolist()
-        pairs = list(zip(rows.tolist(), starts, strict=True))
-        crops = torch.stack([channels[0][row, :, at : at + n_time] for row, at in pairs])
-        return rows, crops, torch.stack([targets[0][:, at : at + n_time] for at in starts])
+    def draw(_: torch.Generator) -> tuple[Tensor, ...]:
+        crops = [
+            lesson.crop(n_time, options.batch_size, chance)
+            for lesson, chance in zip(lessons, chances, strict=True)
+        ]
+        return tuple(torch.stack(part) for part in zip(*crops, strict=True))
 
-    def loss(model: Corrector, rows: Tensor, crops: Tensor, wanted: Tensor) -> dict[str, Tensor]:
-        error = model(crops, given[rows]) + start_of(crops) - wanted
+    def loss(stack: Stack, crops: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        shown = given[rows].expand(len(lessons), -1, -1)
+        error = stack(crops, shown) + start_of(crops) - wanted
         squared = error.square().mean(dim=-1) * hidden[rows]
         return {"reconstruction": squared.sum() / hidden[rows].sum()}
 
-    def validate(model: Corrector) -> Tensor:
-        error = start_of(channels[1]) + correction(model, channels[1], given) - targets[1]
-        return ((error.square().mean(dim=-1) * hidden).sum() / hidden.sum()).reshape(1)
+    def validate(stack: Stack) -> Tensor:
+        errors = [lesson.check(stack.member(at), given) for at, lesson in enumerate(lessons)]
+        return torch.stack(errors)
 
     fit_options = FitOptions(options.n_step, options.learning_rate, check_every=50, seed=seed)
-    history = fit(model, draw, loss, validate=validate, options=fit_options)
-    blend = _choose_blend(model, channels[1], targets[1], given)
-    return model.cpu(), blend.cpu(), history
+    history = fit(stack, draw, loss, validate=validate, options=fit_options)
+    members = [stack.member(at) for at in range(len(lessons))]
+    fitted = [
+        (model, _choose_blend(model, lesson.channels[1], lesson.targets[1], given))
+        for model, lesson in zip(members, lessons, strict=True)
+    ]
+    return [(model.cpu(), blend.cpu()) for model, blend in fitted], history
 
 
 def correction(model: Corrector, channels: Tensor, given: Tensor) -> Tensor:
@@ -200,10 +242,47 @@ class BestModel:
     def predict(self, signals: np.ndarray) -> np.ndarray:
         """Return all leads `(input, lead, time)` from input leads `(input, time)`, scaled."""
         check_inputs(signals, len(self.inputs))
-        channels = torch.from_numpy(closed_forms(self.neighbours, self.ridges, signals))
+        return self.correct(torch.from_numpy(closed_forms(self.neighbours, self.ridges, signals)))
+
+    def correct(self, channels: Tensor) -> np.ndarray:
+        """Return all leads `(input, lead, time)` from the channels of `closed_forms`."""
         given = torch.eye(N_LEAD)[list(self.inputs)]
         added = self.blend[..., None] * correction(self.network, channels, given)
         return (start_of(channels) + added).numpy()
+
+
+def fit_best_each(
+    several: Sequence[Prepared],
+    inputs: tuple[int, ...] = _ALL_INPUTS,
+    *,
+    seed: int = 0,
+    options: BestOptions | None = None,
+) -> list[BestModel]:
+    """Return the network of each record, for all input leads or some, trained at once.
+
+    Trained on held-out neighbours of the training part; epochs and how much of the
+    correction to blend in are chosen on the validation part, which then joins the neighbours'
+    library. Many records at once are worth it on a card.
+    """
+    closed = [fit_closed_forms(prepared, inputs=inputs) for prepared in several]
+    lessons = [
+        lesson_of(prepared, forms, inputs) for prepared, forms in zip(several, closed, strict=True)
+    ]
+    fitted, _ = fit_correctors(lessons, options=options or BestOptions(), inputs=inputs, seed=seed)
+    return [
+        BestModel(inputs, refit_neighbours(prepared, inputs), forms[1], *parts)
+        for prepared, forms, parts in zip(several, closed, fitted, strict=True)
+    ]
+
+
+def lesson_of(prepared: Prepared, closed: tuple[tuple, tuple], inputs: tuple[int, ...]) -> Lesson:
+    """Return what a record's network learns from: closed forms, held out in the training part."""
+    leads, parts = list(inputs), (prepared.train, prepared.validation)
+    channels = (
+        torch.from_numpy(closed_forms(*closed, part[leads], held_out=part is parts[0]))
+        for part in parts
+    )
+    return Lesson(tuple(channels), tuple(torch.from_numpy(part) for part in parts))
 
 
 def fit_best(
@@ -213,20 +292,5 @@ def fit_best(
     seed: int = 0,
     options: BestOptions | None = None,
 ) -> BestModel:
-    """Return the network of one record, for all input leads or some.
-
-    Trained on held-out neighbours of the training part; epochs and how much of the
-    correction to blend in are chosen on the validation part, which then joins the neighbours'
-    library.
-    """
-    options, leads = options or BestOptions(), list(inputs)
-    closed = fit_closed_forms(prepared, inputs=inputs)
-    channels = (
-        torch.from_numpy(closed_forms(*closed, prepared.train[leads], held_out=True)),
-        torch.from_numpy(closed_forms(*closed, prepared.validation[leads])),
-    )
-    targets = (torch.from_numpy(prepared.train), torch.from_numpy(prepared.validation))
-    network, blend, _ = fit_corrector(channels, targets, options=options, inputs=inputs, seed=seed)
-    return BestModel(
-        inputs, *fit_closed_forms(prepared, inputs=inputs, refit=True), network, blend
-    )
+    """Return the network of one record, as `fit_best_each`."""
+    return fit_best_each([prepared], inputs, seed=seed, options=options)[0]

@@ -101,6 +101,50 @@ class Library:
         squared, _ = gather_cells(places[:cut]).search(places[cut::4], min(N_NEIGHBOUR, cut))
         return 1e-3 * float(np.median(np.sqrt(squared))) ** 2 + 1e-12 if squared.size else 1e-12
 
+    @classmethod
+    def of(cls, places: np.ndarray, moments: np.ndarray, outputs: np.ndarray) -> "Library":
+        """Return the library of moments at places `(moment, component)`."""
+        return cls(cKDTree(places, leafsize=len(places)), moments, outputs)
+
+    def look_up(
+        self, places: np.ndarray, reach: int, *, slack: float = 0.0, settled: bool = True
+    ) -> np.ndarray:
+        """Return leads `(lead, time)` averaged over neighbours by inverse squared distance.
+
+        The first and last `reach` samples have no place of their own: they are read off as far
+        from the neighbours of the nearest moment that has one as they are from that moment.
+        """
+        weights, moments = self.weigh(places, slack=slack, settled=settled)
+        ends = np.arange(-reach, 0)[:, None]
+        first = self.read_off(weights[[0] * reach], moments[[0] * reach] + ends)
+        last = self.read_off(weights[[-1] * reach], moments[[-1] * reach] - ends[::-1])
+        return np.concatenate([first, self.read_off(weights, moments), last]).T
+
+    def weigh(
+        self, places: np.ndarray, *, slack: float = 0.0, settled: bool = True
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return weights and moments `(moment, neighbour)` of the neighbours of places."""
+        n_neighbour = min(N_NEIGHBOUR, self.tree.n)
+        if slack:
+            distance, index = self.tree.query(places, k=[*range(1, n_neighbour + 1)], eps=slack)
+            squared = np.square(distance)
+        else:
+            squared, index = self.cells.search(places, n_neighbour)
+        floor = self.floor if settled else 1e-3 * float(np.median(np.sqrt(squared))) ** 2 + 1e-12
+        weights = 1 / (squared + floor)
+        return weights / weights.sum(axis=1, keepdims=True), self.moments[index]
+
+    def read_off(self, weights: np.ndarray, moments: np.ndarray) -> np.ndarray:
+        """Return weighted means `(moment, lead)` of the leads at the moments of neighbours."""
+        read = np.zeros((len(weights), self.rows.shape[1]))
+        for start in range(0, len(weights), _READ_AT_ONCE):
+            piece = slice(start, start + _READ_AT_ONCE)
+            rows = self.rows.take(moments[piece].T, axis=0)  # (neighbour, moment, lead)
+            rows *= weights[piece].T[..., None]
+            for each in rows:  # one by one: the same bits for any number of moments
+                read[piece] += each
+        return read
+
 
 @dataclass(frozen=True)
 class NeighbourModel:
@@ -121,19 +165,10 @@ class NeighbourModel:
         What is added to squared distances is known from the library; with `settled` False, as in
         the live page and in models of version 0.1.0, it is taken from the moments looked up.
         """
+        how = {"slack": self.slack, "settled": settled and not self.slack}
         pairs = zip(self.embeddings, self.libraries, strict=True)
-        settled = settled and not self.slack
         return np.stack(
-            [
-                _look_up(
-                    library,
-                    axes.apply(input_signal),
-                    axes.reach,
-                    slack=self.slack,
-                    floor=library.floor if settled else None,
-                )
-                for axes, library in pairs
-            ]
+            [lib.look_up(axes.apply(input_signal), axes.reach, **how) for axes, lib in pairs]
         )
 
     def predict(self, input_signal: np.ndarray) -> np.ndarray:
@@ -146,12 +181,19 @@ class NeighbourModel:
         Only what is returned is looked up: what a stream needs again and again. The context is at
         least the longest reach.
         """
+        pairs = zip(self.embeddings, self.libraries, strict=True)
         return np.stack(
-            [
-                _look_up_middle(library, axes, input_signal, context, self.slack)
-                for axes, library in zip(self.embeddings, self.libraries, strict=True)
-            ]
+            [self._middle(lib, axes, input_signal, context).T for axes, lib in pairs]
         ).mean(axis=0)
+
+    def _middle(
+        self, library: Library, axes: Embedding, signal: np.ndarray, context: int
+    ) -> np.ndarray:
+        """Return leads `(time, lead)` of the moments at least `context` samples from both ends."""
+        edge = context - axes.reach
+        places = axes.apply(signal[edge : signal.size - edge])
+        weighed = library.weigh(places, slack=self.slack, settled=not self.slack)
+        return library.read_off(*weighed)
 
 
 def _lagged(signal: np.ndarray, reach: int, step: int) -> np.ndarray:
@@ -175,64 +217,6 @@ def fit_embedding(
     n_component = min(n_component, len(values))
     top = np.sqrt(np.maximum(values[::-1][:n_component], 1e-12))
     return Embedding(mean, vectors[:, ::-1][:, :n_component] / top**_WHITENING, step)
-
-
-def _look_up(
-    library: Library,
-    places: np.ndarray,
-    reach: int,
-    *,
-    slack: float = 0.0,
-    floor: float | None = None,
-) -> np.ndarray:
-    """Return leads `(lead, time)` averaged over neighbours by inverse squared distance.
-
-    The first and last `reach` samples have no place of their own: they are read off as far from
-    the neighbours of the nearest moment that has one as they are from that moment.
-    """
-    weights, moments = _weigh(library, places, slack, floor)
-    ends = np.arange(-reach, 0)[:, None]
-    first = _read_off(library, weights[[0] * reach], moments[[0] * reach] + ends)
-    last = _read_off(library, weights[[-1] * reach], moments[[-1] * reach] - ends[::-1])
-    return np.concatenate([first, _read_off(library, weights, moments), last]).T
-
-
-def _look_up_middle(
-    library: Library, axes: Embedding, signal: np.ndarray, context: int, slack: float
-) -> np.ndarray:
-    """Return leads `(lead, time)` of the moments at least `context` samples from both ends."""
-    edge = context - axes.reach
-    places = axes.apply(signal[edge : signal.size - edge])
-    weights, moments = _weigh(library, places, slack, None if slack else library.floor)
-    return _read_off(library, weights, moments).T
-
-
-def _weigh(
-    library: Library, places: np.ndarray, slack: float, floor: float | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights and moments `(moment, neighbour)` of the neighbours of places."""
-    n_neighbour = min(N_NEIGHBOUR, library.tree.n)
-    if slack:
-        distance, index = library.tree.query(places, k=[*range(1, n_neighbour + 1)], eps=slack)
-        squared = np.square(distance)
-    else:
-        squared, index = library.cells.search(places, n_neighbour)
-    if floor is None:
-        floor = 1e-3 * float(np.median(np.sqrt(squared))) ** 2 + 1e-12
-    weights = 1 / (squared + floor)
-    return weights / weights.sum(axis=1, keepdims=True), library.moments[index]
-
-
-def _read_off(library: Library, weights: np.ndarray, moments: np.ndarray) -> np.ndarray:
-    """Return weighted means `(moment, lead)` of the leads at the moments of neighbours."""
-    read = np.zeros((len(weights), library.rows.shape[1]))
-    for start in range(0, len(weights), _READ_AT_ONCE):
-        piece = slice(start, start + _READ_AT_ONCE)
-        rows = library.rows.take(moments[piece].T, axis=0)  # (neighbour, moment, lead)
-        rows *= weights[piece].T[..., None]
-        for each in rows:  # one by one: the same bits for any number of moments
-            read[piece] += each
-    return read
 
 
 def fit_neighbours(
@@ -296,15 +280,19 @@ def fit_library(prepared: Prepared, lead: int) -> NeighbourModel:
 
 
 def _library(
-    places: np.ndarray, reach: int, outputs: np.ndarray, *, without: tuple[tuple[int, int], ...]
+    places: np.ndarray,
+    reach: int,
+    outputs: np.ndarray,
+    *,
+    without: tuple[tuple[int, int], ...],
+    kind: type[Library] = Library,
 ) -> Library:
     """Return the library of all moments whose lags share no sample with a stretch `without`."""
     moments = reach + np.arange(len(places))
     kept = np.ones(len(places), dtype=bool)
     for start, stop in without:
         kept &= (moments + reach < start) | (moments - reach >= stop)
-    places = places[kept]
-    return Library(cKDTree(places, leafsize=len(places)), moments[kept], outputs)
+    return kind.of(places[kept], moments[kept], outputs)
 
 
 def predict_held_out(
@@ -321,9 +309,10 @@ def predict_held_out(
     held_out = np.empty((len(model.embeddings), *outputs.shape), dtype=np.float32)
     for number, embedding in enumerate(model.embeddings):
         reach, places = embedding.reach, embedding.apply(input_signal)
+        kind = type(model.libraries[number])
         for start, stop in pairwise(edges):
-            library = _library(places, reach, outputs, without=((start, stop),))
+            library = _library(places, reach, outputs, without=((start, stop),), kind=kind)
             first, last = max(start - reach, 0), min(stop + reach, n_time)
-            found = _look_up(library, places[first : last - 2 * reach], reach, floor=library.floor)
+            found = library.look_up(places[first : last - 2 * reach], reach)
             held_out[number, :, start:stop] = found[:, start - first : stop - first]
     return held_out
