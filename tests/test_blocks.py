@@ -112,6 +112,32 @@ def test_two_blocks_of_a_method_that_looks_at_today_are_joined_without_a_step(sh
     assert np.abs(np.diff(made[0])).max() < 0.01
 
 
+def test_nothing_is_looked_up_deep_in_a_gap():
+    seen, signal = [], np.random.default_rng(0).normal(size=20_000)
+    signal[5000:15_000] = np.nan
+
+    def predict(given):
+        seen.append(given.size)
+        return np.tile(given, (12, 1))
+
+    made = np.concatenate(
+        [*reconstruct_blocks(in_memory(signal), Work("II", predict, fade_s=0))], 1
+    )
+    assert seen == [5500, 5500]  # 2 s on either side of the gap
+    assert np.array_equal(np.isnan(made[3]), np.isnan(signal))
+    expected = np.concatenate([*reconstruct_blocks(in_memory(signal), COPY)], axis=1)
+    np.testing.assert_array_equal(made, expected)
+    whole = Work("II", predict, fade_s=2.0)
+    np.concatenate([*reconstruct_blocks(in_memory(signal), whole)], axis=1)
+    assert seen[2:] == [20_000]
+
+
+def test_a_recording_without_a_sample_is_missing_throughout():
+    made = np.concatenate([*reconstruct_blocks(in_memory(np.full(900, np.nan)), COPY)], axis=1)
+    assert made.shape == (12, 900)
+    assert np.isnan(made).all()
+
+
 def test_no_block_but_the_only_one_is_shorter_than_the_context():
     for n_time in range(1, 200_000, 3_333):
         found = _cut_blocks(n_time, 257.0, 250.0)

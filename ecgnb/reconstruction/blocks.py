@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ecgnb.files import sha256_of
-from ecgnb.leads import lead_index
+from ecgnb.leads import LEADS, lead_index
 from ecgnb.progress import follow
 from ecgnb.reconstruction.personal import PersonalModel, reconstruct
 from ecgnb.records.long_files import LongLead, LongWriter
@@ -233,7 +233,8 @@ def _reconstructed(
 ) -> tuple[np.ndarray, int]:
     """Return twelve leads `(lead, time)` of a block, missing where it is, and their first sample.
 
-    A method that looks at moments near by is given what is kept and 2 s on either side.
+    A method that looks at moments near by is given what is kept and 2 s on either side, and
+    nothing of a gap that is farther from any sample.
     """
     given, whole = filled.read(block.first, block.last)
     rate, ratio = filled.long.sampling_rate, _ratio(filled.long.sampling_rate, work.sampling_rate)
@@ -242,15 +243,35 @@ def _reconstructed(
     missing = np.zeros((1, signal.size))
     blank_missing(missing, work.sampling_rate, given, rate)
     offset = _end(block.first, ratio)
+    near = signal.size
     if not work.fade_s:
         near = round(_NEAR_S * work.sampling_rate)
         begin = max(_end(block.start, ratio) - offset - near, 0)
         used = slice(begin, _end(block.stop, ratio) - offset + near)
         signal, missing, offset = signal[used], missing[:, used], offset + begin
-    made = np.array(work.predict(signal), dtype=np.float32)
+    made = np.full((len(LEADS), signal.size), np.nan, dtype=np.float32)
+    for part in _without_gaps(np.isnan(missing[0]), near):
+        made[:, part] = work.predict(signal[part])
     made[lead_index(work.lead)] = signal
     made[:, np.isnan(missing[0])] = np.nan
     return made, offset
+
+
+def _without_gaps(missing: np.ndarray, near: int) -> list[slice]:
+    """Return the stretches with every sample that is not missing, and `near` on either side.
+
+    Examples
+    --------
+    >>> _without_gaps(np.array([0, 0, 1, 1, 1, 1, 0]) > 0, 1)
+    [slice(0, 3, None), slice(5, 7, None)]
+    """
+    there = np.flatnonzero(~missing)
+    if not there.size:
+        return []
+    breaks = np.flatnonzero(np.diff(there) > 2 * near + 1)
+    starts = np.maximum(there[np.r_[0, breaks + 1]] - near, 0).tolist()
+    stops = np.minimum(there[np.r_[breaks, -1]] + near + 1, missing.size).tolist()
+    return [slice(*ends) for ends in zip(starts, stops, strict=True)]
 
 
 def write_blocks(

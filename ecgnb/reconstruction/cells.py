@@ -13,7 +13,9 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 
 _CELL = 128  # about the points of a cell
 
-_PIECE = 4096  # places that are searched at one go
+_SORTED = 32_768  # places that are put in the order of their cells at one go
+
+_PIECE = 4096  # places, at most 12 bits of them, that are searched at one go
 
 _AT_ONCE = 512  # places whose candidates are measured at one go: what a cache holds
 
@@ -66,8 +68,8 @@ class Cells:
         ([[3, 4]], [[0.04, 0.64]])
         """
         found = [
-            self._search(places[start : start + _PIECE], n_neighbour)
-            for start in range(0, len(places), _PIECE)
+            self._search(places[start : start + _SORTED], n_neighbour)
+            for start in range(0, len(places), _SORTED)
         ]
         nothing = (np.zeros((0, n_neighbour)), np.zeros((0, n_neighbour), dtype=np.int64))
         return tuple(np.concatenate(parts) for parts in zip(nothing, *found, strict=True))
@@ -82,9 +84,11 @@ class Cells:
         order = np.argsort(nearest, kind="stable")  # so that a block of places needs few cells
         squared = np.empty((len(places), n_neighbour))
         numbers = np.empty((len(places), n_neighbour), dtype=np.int64)
-        squared[order], numbers[order] = self._search_sorted(
-            places[order], lifted[order], apart[order], nearest[order], n_neighbour
-        )
+        for start in range(0, len(places), _PIECE):
+            piece = order[start : start + _PIECE]
+            squared[piece], numbers[piece] = self._search_sorted(
+                places[piece], lifted[piece], apart[piece], nearest[piece], n_neighbour
+            )
         return squared, numbers
 
     def _search_sorted(
@@ -148,26 +152,41 @@ class Cells:
 
         Every point within its place's bound is among them.
         """
-        found, total, size = [], 0, min(max(len(lifted) // 4, _BLOCK // 6), _BLOCK)
-        for block in range(0, len(lifted), size):
+        size = min(max(len(lifted) // 4, _BLOCK // 6), _BLOCK)
+        room, within = np.empty(_BUFFER, dtype=np.float32), np.empty(_BUFFER, dtype=bool)
+        found, total = [], 0
+        for block, first, last in self._stretches(needed, size):
             given = lifted[block : block + size]
-            for first, last in self._stretches(needed[block : block + size].any(axis=0)):
-                excess = (given @ self.lifted[:, first:last]).ravel()
-                hits = np.flatnonzero(excess <= 0)
-                row = hits // (last - first)
-                found.append((row + block, hits - (row * (last - first) - first), excess[hits]))
-                total += hits.size
+            excess = room[: len(given) * (last - first)]
+            np.matmul(given, self.lifted[:, first:last], out=excess.reshape(len(given), -1))
+            hits = np.less_equal(excess, 0, out=within[: excess.size]).nonzero()[0]
+            found.append((hits, excess[hits], block, first, last - first))
+            total += hits.size
             if total > _MOST_PAIRS and len(lifted) > 1:
                 return None
-        rows, points, excess = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return rows, self.order[points], excess
+        hits, excess = (np.concatenate([each[part] for each in found]) for part in (0, 1))
+        n_hit = [each[0].size for each in found]
+        blocks, firsts, sizes = (
+            np.repeat([each[at] for each in found], n_hit) for at in (2, 3, 4)
+        )
+        rows = hits // sizes
+        return rows + blocks, self.order[hits - rows * sizes + firsts], excess
 
-    def _stretches(self, needed: np.ndarray) -> Iterator[tuple[int, int]]:
-        """Yield from which to which point, in order, the cells that are needed go."""
-        edges = self.starts[np.flatnonzero(np.diff(needed, prepend=False, append=False))].tolist()
-        for first, last in zip(edges[::2], edges[1::2], strict=True):
-            for start in range(first, last, _BUFFER // _BLOCK):
-                yield start, min(start + _BUFFER // _BLOCK, last)
+    def _stretches(self, needed: np.ndarray, size: int) -> Iterator[tuple[int, int, int]]:
+        """Yield the first place of a block, and from which to which point its cells go, in order.
+
+        A block are `size` places; it needs the cells that any of them needs.
+        """
+        blocks = np.arange(0, len(needed), size)
+        some = np.logical_or.reduceat(needed, blocks, axis=0)
+        some = np.pad(some, ((0, 0), (1, 1)))
+        row, edge = np.nonzero(some[:, 1:] != some[:, :-1])
+        points, longest = self.starts[edge].tolist(), _BUFFER // size
+        for block, first, last in zip(
+            blocks[row[::2]].tolist(), points[::2], points[1::2], strict=True
+        ):
+            for start in range(first, last, longest):
+                yield block, start, min(start + longest, last)
 
     def _nearest(
         self,

@@ -188,10 +188,8 @@ def fit_correctors(
     chances = [torch.Generator().manual_seed(seed) for _ in lessons]
 
     def draw(_: torch.Generator) -> tuple[Tensor, ...]:
-        crops = [
-            lesson.crop(n_time, options.batch_size, chance)
-            for lesson, chance in zip(lessons, chances, strict=True)
-        ]
+        pairs = zip(lessons, chances, strict=True)
+        crops = [lesson.crop(n_time, options.batch_size, chance) for lesson, chance in pairs]
         return tuple(torch.stack(part) for part in zip(*crops, strict=True))
 
     def loss(stack: Stack, crops: Tensor, wanted: Tensor) -> dict[str, Tensor]:
