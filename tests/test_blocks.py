@@ -21,6 +21,7 @@ from ecgnb.records.long_files import LongLead, LongWriter
 from ecgnb.records.record import Record, RecordError
 from ecgnb.records.recordings import open_lead, read_recording
 from ecgnb.records.wfdb_files import as_samples, write_record
+from ecgnb.records.wfdb_header import record_line, signal_line
 from ecgnb.signals.beats import find_peaks
 from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 
@@ -217,6 +218,20 @@ def test_a_week_of_edf_opens_by_its_header_alone(tmp_path):
     with open_lead(path, LEAD) as long:
         assert long.duration_s == n_second
         assert np.abs(long.read(long.n_time - 500, long.n_time)).max() < 1e-9
+
+
+@pytest.mark.parametrize("level", [30_000, -30_000])
+def test_a_day_whose_samples_add_up_to_more_than_32_bits_opens(tmp_path, level):
+    n_time = 100_000
+    np.full(n_time, level, dtype="<i2").tofile(tmp_path / "day.dat")
+    line = signal_line("day.dat", "II", 2000.0, first=level, total=level * n_time)
+    (tmp_path / "day.hea").write_text(f"{record_line('day', 1, 250.0, n_time)}\n{line}\n")
+    with open_lead(tmp_path / "day.hea", LEAD) as long:
+        assert long.read(n_time - 2, n_time).tolist() == [level / 2000, level / 2000]
+    wrong = line.replace(f" {level * n_time % 65536} ", f" {(level * n_time + 1) % 65536} ")
+    (tmp_path / "day.hea").write_text(f"{record_line('day', 1, 250.0, n_time)}\n{wrong}\n")
+    with pytest.raises(RecordError, match="checksum"), open_lead(tmp_path / "day.hea", LEAD):
+        pass
 
 
 def test_a_table_that_grows_is_read_as_far_as_it_was_whole(tmp_path, short_blocks, recording):

@@ -256,7 +256,7 @@ def _check_whole(path: Path, header: Header, position: int) -> None:
         row = _read_samples(path, header, [position], span)[0]
         total, first = total + int(row.sum(dtype=np.int64)), row[:1] if first is None else first
     line = header.signals[position]
-    _check_samples(line, np.r_[first, total - int(first[0])])
+    _check_samples(line, np.array([int(first[0]), total - int(first[0])]))
 
 
 def read_header(path: Path | str) -> Header:
