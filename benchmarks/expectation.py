@@ -4,7 +4,8 @@
     python benchmarks/expectation.py MIRROR results/days/bands.csv
 
 The test fits the errors on all other hearts and writes, for each case of a heart, the share of
-samples that the 90 % bands cover; the means by heart and situation are printed.
+samples that the 90 % bands cover, and the r to expect, its lowest and highest, beside
+the r that was achieved, means over hidden leads; the means by heart and situation are printed.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ import pandas as pd
 
 from ecgnb.files import code_digest, file_beside, write_manifest, write_table
 from ecgnb.progress import follow
-from ecgnb.reconstruction.expectation import BAND_LEVEL, fit_error_model
+from ecgnb.reconstruction.expectation import BAND_LEVEL, expected_r, fit_error_model
 from ecgnb.reconstruction.expiry import RecordedCase, heart_cases, write_expectation
 from ecgnb.reconstruction.prior import clean_record, combine, share_of_heart
 from ecgnb.records.record import Record, RecordError
@@ -51,7 +52,7 @@ def read_cases(folder: str) -> list[RecordedCase]:
 
 
 def coverage(cases: list[RecordedCase]) -> pd.DataFrame:
-    """Return a row per case: situation, heart, input lead, covered share, half width in mV."""
+    """Return a row per case: situation, heart, input lead, covered share, half width in mV, r."""
     rows = []
     for heart in dict.fromkeys(case.error.heart for case in cases):
         errors = fit_error_model([case.error for case in cases if case.error.heart != heart])
@@ -59,8 +60,12 @@ def coverage(cases: list[RecordedCase]) -> pd.DataFrame:
             one = case.error
             half = errors.half_width(one.terms, one.situation)
             covered = float((np.abs(one.error) <= half).mean())
-            rows.append((one.situation, heart, case.lead, covered, float(half.mean())))
+            squared = errors.variance(one.terms).mean(axis=-1)
+            told = expected_r(case.power, squared, errors.ratios[one.situation]).mean(axis=1)
+            bands = (covered, float(half.mean()))
+            rows.append((one.situation, heart, case.lead, *bands, *told, np.nanmean(case.r)))
     columns = ["situation", "heart", "input_lead", "covered", "half_width_mv"]
+    columns += ["r_expected", "r_low", "r_high", "r"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -83,6 +88,8 @@ if __name__ == "__main__":
     else:
         table = coverage(found)
         write_coverage(table, folder, Path(out))
-        by_heart = table.groupby(["situation", "heart"])[["covered", "half_width_mv"]].mean()
+        apart = (table["r_expected"] - table["r"]).abs()
+        print(apart.groupby(table["situation"]).median().round(4).to_string())
+        by_heart = table.groupby(["situation", "heart"])[table.columns[3:]].mean()
         print(by_heart.round(3).to_string())
         print(by_heart.groupby("situation").mean().round(3))

@@ -160,6 +160,7 @@ def test_the_table_is_made_from_cases_and_read_again(tmp_path, monkeypatch):
             "II",
             (n % 2) + generator.random(5),
             generator.random(11),
+            np.ones(11),
         )
         for n in range(16)
     ]

@@ -21,6 +21,8 @@ _AT_ONCE = 512  # places whose candidates are measured at one go: what a cache h
 
 _BLOCK = 96  # places, at most, that are compared with the same cells
 
+_STRANDS = 4  # of so many points one, the nearest, tells how near enough points are
+
 _SPAN = 2  # cells side by side whose places look for their bounds together
 
 _BUFFER = 1 << 18  # distances in float32 that are compared at one go: what a cache holds
@@ -139,8 +141,13 @@ class Cells:
         bounds, more = np.empty(len(lifted)), max(_CELL, n_neighbour)
         for start, stop in pairwise(_cuts(nearest)):
             first = max(self.starts[nearest[start]] - more, 0)
-            last = self.starts[nearest[stop - 1] + 1] + more
-            squared = lifted[start:stop] @ self.lifted[:, first:last]
+            last = min(self.starts[nearest[stop - 1] + 1] + more, len(self.points))
+            n_each = (last - first) // _STRANDS
+            if n_each < 2 * n_neighbour:
+                squared = lifted[start:stop] @ self.lifted[:, first:last]
+            else:  # the least of each strand: so many points are as near as these
+                squared = lifted[start:stop] @ self.lifted[:, first : first + _STRANDS * n_each]
+                squared = squared.reshape(-1, _STRANDS, n_each).min(axis=1)
             squared.partition(n_neighbour - 1, axis=1)
             bounds[start:stop] = squared[:, n_neighbour - 1]
         return np.maximum(bounds, 0.0)

@@ -296,21 +296,36 @@ def _error_ratios(cases: Sequence[ErrorCase], weights: np.ndarray) -> tuple[floa
     return tuple(float(value) for value in np.exp(hearts.median()))
 
 
+def expected_r(
+    power: np.ndarray, squared: np.ndarray, ratios: tuple[float, float, float]
+) -> np.ndarray:
+    """Return the r to expect, and its lowest and highest, `(3, lead)`.
+
+    If the error is not correlated with the reconstruction, as that of a conditional mean,
+    `r = sqrt(P / (P + e^2))` with the power `P` of the reconstruction and the squared error
+    `e^2`: the predicted one times its ratios of `ErrorModel`.
+
+    Examples
+    --------
+    >>> expected_r(np.ones(1), np.full(1, 0.1), (0.5, 1.0, 2.0)).round(3).ravel().tolist()
+    [0.953, 0.913, 0.976]
+    """
+    few, usual, many = ratios
+    return np.stack([np.sqrt(power / (power + ratio * squared)) for ratio in (usual, many, few)])
+
+
 def expect(
     model: PersonalDayModel, guess: Guess, terms: np.ndarray, errors: ErrorModel, situation: str
 ) -> pd.DataFrame:
     """Return what to expect of a reconstruction by hidden lead: `lead, r, r_low, r_high, rmse_mv`.
 
-    If the error is not correlated with the reconstruction, as that of a conditional mean,
-    `r = sqrt(P / (P + e^2))` with the power `P` of the reconstruction and the squared error
-    `e^2`. `r_low` to `r_high` holds four of five hearts.
+    By `expected_r`; `r_low` to `r_high` holds four of five hearts.
     """
-    power = np.var(guess.leads, axis=-1)
-    predicted = errors.variance(terms).mean(axis=-1)
+    ratios, predicted = errors.ratios[situation], errors.variance(terms).mean(axis=-1)
+    found = expected_r(np.var(guess.leads, axis=-1), predicted, ratios)
     rows = []
     for name in other_leads(LEADS[model.day.lead]):
         row = lead_index(name)
-        squares = [ratio * predicted[row] for ratio in errors.ratios[situation]]
-        high, r, low = (float(np.sqrt(power[row] / (power[row] + one))) for one in squares)
-        rows.append((name, r, low, high, float(np.sqrt(squares[1]))))
+        rmse_mv = float(np.sqrt(ratios[1] * predicted[row]))
+        rows.append((name, *map(float, found[:, row]), rmse_mv))
     return pd.DataFrame(rows, columns=["lead", "r", "r_low", "r_high", "rmse_mv"])

@@ -218,12 +218,16 @@ class Expectation:
 
 @dataclass(frozen=True)
 class RecordedCase:
-    """A reconstruction with known truth: errors, signs, and r `(lead,)` of the hidden leads."""
+    """A reconstruction with known truth: errors, signs, r and power `(lead,)` of hidden leads.
+
+    The power is that of the reconstruction around its mean, mV^2.
+    """
 
     error: ErrorCase
     lead: str
     signs: np.ndarray
     r: np.ndarray
+    power: np.ndarray
 
 
 def _make_expectation(cases: Sequence[RecordedCase]) -> Expectation:
@@ -339,7 +343,8 @@ def _cases(
         terms = error_terms(model, guess)[thin]
         error = ErrorCase(heart, situation, terms, (truth - guess.leads)[hidden][:, ::_EVERY])
         r = score_leads(truth, guess.leads, lead)["r"].to_numpy()
-        yield RecordedCase(error, lead, signs_of_expiry(model, guess), r)
+        power = np.var(guess.leads[hidden], axis=-1)
+        yield RecordedCase(error, lead, signs_of_expiry(model, guess), r, power)
 
 
 def write_expectation(cases: Iterable[RecordedCase], out: Path | str) -> Path:
