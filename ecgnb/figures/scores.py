@@ -112,23 +112,28 @@ def plot_intervals(axes: Axes, table: pd.DataFrame, *, value: str, label: str) -
     return axes
 
 
-def plot_hearts(axes: Axes, table: pd.DataFrame) -> Axes:
-    """Return the axes with a row per heart and a dot per method, in order of the last method.
+def plot_hearts(axes: Axes, table: pd.DataFrame, *, label: str = "mean r") -> Axes:
+    """Return the axes with a row per heart and a dot per column, in order of the last column.
+
+    A heart without a value there has its place by the column before.
 
     Parameters
     ----------
     axes
         To draw on.
     table
-        r of each heart (index) by method (columns, at most four).
+        A score of each heart (index) by method or situation (columns, at most four).
+    label
+        What the score is.
     """
-    ordered = table.sort_values(table.columns[-1])
+    last_known = table.ffill(axis=1).iloc[:, -1]
+    ordered = table.loc[last_known.sort_values().index]
     rows = np.arange(len(ordered))
     axes.hlines(rows, ordered.min(axis=1), ordered.max(axis=1), color="#d9d9d9", lw=1.5)
     for name, colour, marker in zip(ordered, COLOURS, "osD^", strict=False):
         axes.plot(ordered[name], rows, marker, color=colour, ms=5, label=in_words(name))
     axes.set_yticks(rows, [str(name).removeprefix("ptbdb/") for name in ordered.index])
-    axes.set_xlabel("mean r")
+    axes.set_xlabel(label)
     axes.figure.legend(frameon=False, ncols=2, loc="outside upper center")
     return axes
 
