@@ -313,3 +313,26 @@ def test_shares_are_drawn_in_a_panel_for_each_map_with_a_mark_for_each_target():
         places = np.concatenate([line.get_xdata() for line in marks])
         assert np.diff(np.sort(places)).min() > 0.1  # no mark covers another
     plt.close(figure)
+
+
+@pytest.mark.parametrize("plot", [recordings.plot_amplitudes, recordings.plot_t_waves])
+def test_the_names_of_leads_do_not_touch_in_a_panel_of_half_a_page(plot):
+    style.use_style()
+    columns = [f"{wave}_mv_{lead}" for wave in ("qrs", "t") for lead in LEADS]
+    table = pd.DataFrame(np.random.default_rng(0).random((5, len(columns))), columns=columns)
+    figure, panels = plt.subplots(3, 2, figsize=(9, 10), layout="constrained")
+    panels[2, 1].set_yticks([0], ["valvular heart disease"])  # all panels of a column shrink
+    axes = plot(panels[0, 0], {"recorded": table})
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+    assert all(left.x1 + 2 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
+def test_hearts_stand_in_the_order_of_the_last_column_or_of_the_one_before():
+    table = pd.DataFrame(
+        {"same session": [0.9, 0.8, 0.7], "another day": [0.6, np.nan, 0.95]}, index=[*"abc"]
+    )
+    _, axes = plt.subplots()
+    scores.plot_hearts(axes, table, label="share inside")
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
+    assert axes.get_xlabel() == "share inside"

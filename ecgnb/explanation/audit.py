@@ -366,10 +366,18 @@ RULES: dict[str, AuditRule] = {
 
 
 def rule_table() -> pd.DataFrame:
-    """Return the rules of the audit as a table: test, rule, targets, attributions and why."""
+    """Return the rules of the audit as a table: test, rule, targets, attributions and why.
+
+    Examples
+    --------
+    >>> rule_table().set_index("test").loc["lead amplitude", ["maps", "targets"]].tolist()
+    ['integrated gradients alone', 'all but the error of V2']
+    """
+    many = {TARGETS: "all five targets", _OF_ALL_LEADS: "all but the error of V2"}
+    maps = {AUDITED: "both maps", _PATH: f"{PATH} alone"}
     rows = [
-        (test, f"{rule.side}\u00a0{rule.limit:g}", ", ".join(rule.targets),
-         ", ".join(rule.attributions), rule.why)
+        (test, f"{rule.side}\u00a0{rule.limit:g}",
+         many.get(rule.targets, ", ".join(rule.targets)), maps[rule.attributions], rule.why)
         for test, rule in RULES.items()
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=["test", "rule", "targets", "maps", "why"])

@@ -170,7 +170,7 @@ def plot_randomised(axes: Sequence[Axes], numbers: pd.DataFrame) -> None:
     for axis, name in zip(axes, rows.columns.unique(0), strict=False):
         for target, course in rows[name].dropna(axis=1).items():
             axis.plot(range(len(LAYERS)), course, marker="o", ms=3, label=in_words(target))
-        axis.set_xticks(range(len(LAYERS)), LAYERS, rotation=30)
+        axis.set_xticks(range(len(LAYERS)), [in_words(one) for one in LAYERS], rotation=30)
         axis.axhline(0.5, color="grey", ls="--", lw=0.8)
         axis.set(title=name, ylabel="rank correlation", ylim=(-1.05, 1.05))
     axes[-1].legend(frameon=False, loc="lower left")

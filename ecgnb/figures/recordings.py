@@ -41,7 +41,7 @@ def _plot_ranges(axes: Axes, groups: Mapping[str, pd.DataFrame], columns: list[s
 def plot_amplitudes(axes: Axes, groups: Mapping[str, pd.DataFrame]) -> Axes:
     """Return axes with the range of the QRS complex in each lead, median and 10-90 %, mV."""
     _plot_ranges(axes, groups, [f"qrs_mv_{lead}" for lead in LEADS])
-    axes.set_xticklabels(LEADS)
+    axes.set_xticklabels(LEADS, rotation=90)
     axes.set(xlabel="lead", ylabel="QRS range / mV", ylim=(0, None))
     return axes
 
@@ -50,7 +50,7 @@ def plot_t_waves(axes: Axes, groups: Mapping[str, pd.DataFrame]) -> Axes:
     """Return axes with the largest value of the T wave in each lead, median and 10-90 %, mV."""
     _plot_ranges(axes, groups, [f"t_mv_{lead}" for lead in LEADS])
     axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
-    axes.set_xticklabels(LEADS)
+    axes.set_xticklabels(LEADS, rotation=90)
     axes.set(xlabel="lead", ylabel="T wave / mV")
     return axes
 
