@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.main import get_command
 
 import ecgnb
+from ecgnb.book.reference import write_commands
+from ecgnb.cli.commands import app
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
@@ -99,6 +102,36 @@ def test_a_name_of_the_package_in_a_code_cell_links_to_its_entry(path):
     for page in SITES[0].glob(f"{path.stem}*.html"):
         links = set(LINK.findall(page.read_text()))
         assert set(imported_names(path)) - links == set(), page.name
+
+
+def commands_of(group, name="ecgnb"):
+    """Every command with its full name, those of groups as well."""
+    for word, one in group.commands.items():
+        yield f"{name} {word}", one
+        yield from commands_of(one, f"{name} {word}") if hasattr(one, "commands") else ()
+
+
+def test_every_command_has_a_section_with_its_whole_purpose_and_each_option(tmp_path):
+    write_commands(tmp_path / "commands.md")
+    text = (tmp_path / "commands.md").read_text(encoding="utf-8")
+    assert "..." not in re.sub(r"\[ARGS\]\.\.\.|\}\.\.\.|s\.\.\. <|, \.\.\.", "", text)
+    sections = dict(re.findall(r"^##+ `(ecgnb .+?)`\n(.+?)(?=^##|\Z)", text, flags=re.M | re.S))
+    commands = dict(commands_of(get_command(app)))
+    assert set(sections) == set(commands)
+    assert len(commands) > 20
+    for name, command in commands.items():
+        purpose = " ".join(command.help.split("\n\n")[0].split("Example:")[0].split())
+        assert purpose in " ".join(sections[name].split()), name
+        for one in command.params:
+            if one.param_type_name == "option":
+                assert f"* `{one.opts[0]}" in sections[name], name
+
+
+def test_the_commands_are_told_alike_wherever_the_data_of_a_machine_lie(tmp_path, monkeypatch):
+    write_commands(tmp_path / "first.md")
+    monkeypatch.setenv("ECGNB_DATA", str(tmp_path))
+    write_commands(tmp_path / "second.md")
+    assert (tmp_path / "first.md").read_bytes() == (tmp_path / "second.md").read_bytes()
 
 
 @in_site

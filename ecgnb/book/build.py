@@ -18,6 +18,7 @@ import yaml
 from papermill.exceptions import PapermillExecutionError
 
 from ecgnb.book.chapter import NEEDS, ROOT, label_of
+from ecgnb.book.reference import write_commands
 from ecgnb.book.site import (
     chapter_facts,
     clear_outputs,
@@ -266,6 +267,7 @@ def _stage_sources(build: Build) -> Path:
     _write_contents(stage / "_toc.yml", all_pages)
     _draw_map(stage / "_static" / "map.png")
     copy_texts(ROOT, stage)
+    write_commands(stage / "_project" / "commands.md")
     source = write_source(ROOT, stage / f"ecgnb-{version('ecgnb')}.zip")
     facts = chapter_facts(BOOK, build.executed, _chapter_names())
     facts["source_link"] = source_link(ROOT, source.name)

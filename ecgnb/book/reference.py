@@ -1,12 +1,17 @@
-"""Names in code cells lead to the API reference, from wherever they were imported.
+"""The reference: names in code cells lead to it, and it tells what every command is for.
 
-The reference describes a name where a package shows it, such as `ecgnb.signals.find_peaks`; a
-notebook may import it from `ecgnb`, and Python says that it comes from `ecgnb.signals.beats`.
+It describes a name where a package shows it, such as `ecgnb.signals.find_peaks`; a notebook may
+import it from `ecgnb`, and Python says that it comes from `ecgnb.signals.beats`.
 """
 
 import importlib
 import inspect
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,3 +49,24 @@ def _described_names() -> dict[str, str]:
 def tell_names(_: "Sphinx", config: "Config") -> None:
     """Give the names to the extension of Sphinx that makes the links."""
     config.codeautolink_inventory_map |= _described_names()
+
+
+def write_commands(target: Path) -> None:
+    """Write a section for each command: its purpose, an example, its arguments and options.
+
+    `typer` tells them in Markdown, without a look at the folder that this machine keeps its data
+    in. Its lists of commands are left out: they cut each purpose short that stands below.
+    """
+    command = [sys.executable, "-m", "typer", "ecgnb.cli", "utils", "docs", "--name", "ecgnb"]
+    others = {name: value for name, value in os.environ.items() if name != "ECGNB_DATA"}
+    told = subprocess.run(
+        command,
+        env=others | {"PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
+    ).stdout
+    told = re.sub(r"\*\*Commands\*\*:\n\n(\* .*\n)+\n?", "", told)
+    told = re.sub(r"\bExample: (.+)$", r"Example: `\1`", told, flags=re.MULTILINE)
+    target.write_text(told, encoding="utf-8")
