@@ -2,6 +2,7 @@
 
 import html
 import math
+import re
 import string
 import textwrap
 from collections.abc import Mapping
@@ -44,12 +45,15 @@ class Tests:
         --------
         >>> Tests("QRS", 3, 4).text(), Tests("aVL", 0.25, 1).text(), Tests("T", 0, 0, 1).text()
         ('QRS: 3 of 4', 'aVL: 25 %', 'T: cannot be told')
+        >>> Tests("windows", 3, 3, 1).text()
+        'windows: 3 of 3, 1 more cannot be told'
         """
         if not self.told:
             return f"{self.part}: cannot be told"
+        more = f", {self.open} more cannot be told" if self.open else ""
         if float(self.passed).is_integer():
-            return f"{self.part}: {self.passed:.0f} of {self.told:.0f}"
-        return f"{self.part}: {100 * self.passed / self.told:.0f} %"
+            return f"{self.part}: {self.passed:.0f} of {self.told:.0f}{more}"
+        return f"{self.part}: {100 * self.passed / self.told:.0f} %{more}"
 
 
 def count_tests(part: str, *outcomes: bool | None) -> Tests:
@@ -81,8 +85,8 @@ def describe_scores(row: pd.Series) -> str:
     """Return error and r of a row of `summarise`, each with the worst pair."""
     return (
         f"mean MSE {row['mse_mean']:.3f} (highest {row['mse_highest']:.2f}), "
-        f"mean r {row['r_mean']:.3f} [{row['r_low']:.3f}, {row['r_high']:.3f}] "
-        f"(lowest {row['r_lowest']:.2f})"
+        f"mean r {row['r_mean']:.3f} ({row['r_low']:.3f} to {row['r_high']:.3f}, "
+        f"lowest {row['r_lowest']:.2f})"
     )
 
 
@@ -229,9 +233,20 @@ def _bar(share: float) -> str:
     )
 
 
+def _say(text: str) -> str:
+    """Return a text as HTML, names from the code in words and with a minus before numbers.
+
+    Examples
+    --------
+    >>> _say("cnn_1d at least: -0.20 (-0.3 to 0.1)").replace(chr(8722), "minus ")
+    'CNN, 1-D head at least: minus 0.20 (minus 0.3 to 0.1)'
+    """
+    return html.escape(re.sub(r"(?<=[\s(])-(?=\d)", "\N{MINUS SIGN}", in_words(text)))
+
+
 def _card(number: int, row: dict[str, str]) -> str:
     said = {key: html.escape(value) for key, value in row.items() if isinstance(value, str)}
-    said["measured"] = html.escape(in_words(row["measured"]))
+    said |= {key: _say(row[key]) for key in ("measured", "parts", "own", "says")}
     kind = make_id(row["verdict"])
     return (
         f'<li id="claim-{said["claim"]}" class="ecgnb-claim ecgnb-{kind}">'

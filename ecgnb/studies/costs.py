@@ -35,14 +35,30 @@ class Forecast:
     not_measured: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        cpu, wall = _in_words(self.cpu_h), _in_words(self.wall_h)
         lines = [
-            f"{self.n_record} records, {self.signal_h:.2f} h of signal, {self.n_task} tasks",
-            f"CPU time: {self.cpu_h:.3g} h; with this number of processes {self.wall_h:.3g} h",
+            f"{self.n_record} records, {_in_words(self.signal_h)} of signal, {self.n_task} tasks",
+            f"CPU time: {cpu}; with this number of processes {wall}",
             f"memory: {self.memory_mb:.0f} MB; disk: {self.disk_mb:.0f} MB",
         ]
         if self.not_measured:
             lines.append(f"never measured, not counted: {', '.join(self.not_measured)}")
         return "\n".join(lines)
+
+
+def _in_words(hours: float) -> str:
+    """Return a time in the unit in which it is read at once.
+
+    Examples
+    --------
+    >>> [_in_words(hours) for hours in (0.00435, 0.5, 12.345, 0.0002)]
+    ['16 s', '30 min', '12.3 h', '0.7 s']
+    """
+    if hours >= 2:
+        return f"{hours:.1f} h"
+    if hours >= 1 / 30:
+        return f"{60 * hours:.0f} min"
+    return f"{3600 * hours:.{0 if hours >= 1 / 360 else 1}f} s"
 
 
 @cache
