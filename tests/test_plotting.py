@@ -16,6 +16,8 @@ from ecgnb.book.chapter import ROOT
 from ecgnb.figures import ecg, maps, recordings, scores, style
 from ecgnb.leads import LEADS
 from ecgnb.records.labels import CONDITIONS
+from ecgnb.signals.preparation import prepare_record
+from ecgnb.simulation.synthesis import SimulationOptions, simulate_record
 
 matplotlib.use("Agg")
 # Machado, Oliveira and Fernandes (2009), full loss of one kind of cone; linear RGB.
@@ -336,3 +338,11 @@ def test_hearts_stand_in_the_order_of_the_last_column_or_of_the_one_before():
     scores.plot_hearts(axes, table, label="share inside")
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
     assert axes.get_xlabel() == "share inside"
+
+
+def test_the_lines_of_the_legend_of_the_parts_can_be_seen():
+    record = simulate_record(SimulationOptions(duration_s=12.0), seed=0).record
+    axes = recordings.plot_parts(plt.subplots()[1], prepare_record(record), "V2")
+    shown = axes.legend().get_lines()
+    assert len(shown) == 3
+    assert min(line.get_linewidth() for line in shown) >= 2

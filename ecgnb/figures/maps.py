@@ -48,7 +48,7 @@ def plot_explained(
     edges = (times[0] - step / 2, times[-1] + step / 2)
     for lead, colour in zip(_SHOWN, (COLOURS[6], TRUTH, COLOURS[0]), strict=True):
         axes[0].plot(times, beat.loc[lead], label=lead, color=colour, lw=1.1)
-    axes[0].legend(frameon=False, loc="upper right", handlelength=1)
+    axes[0].legend(frameon=False, loc="upper right", handlelength=1, ncols=3, columnspacing=1)
     axes[0].set(xlim=edges, ylabel="mV", title=attribution)
     image = axes[1].imshow(
         relevance,

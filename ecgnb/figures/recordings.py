@@ -133,7 +133,8 @@ def plot_parts(axes: Axes, prepared: Prepared, lead: str = "II") -> Axes:
     for (name, part), colour in zip(parts.items(), GROUP_COLOURS, strict=False):
         times_s = start_s + np.arange(part.shape[-1]) / prepared.sampling_rate
         course = prepared.scaling.to_mv(part)[lead_index(lead)]
-        axes.plot(times_s, course, color=colour, linewidth=0.5, label=name)
+        axes.plot(times_s, course, color=colour, linewidth=0.5)
+        axes.plot([], [], color=colour, linewidth=2.5, label=name)  # to be seen in the legend
         start_s = times_s[-1] + prepared.options.gap_s
     axes.set(xlabel="time / s", ylabel=f"lead {lead} / mV")
     return axes
