@@ -74,6 +74,21 @@ def test_a_recording_is_packed_without_loss(recording):
     assert len(packed["peaks"]) == len(LEADS)
 
 
+@pytest.mark.parametrize("at", [0.1, 0.8])
+def test_the_page_shows_the_stretch_where_the_look_up_errs_most(prepared, at):
+    test = prepared.test.copy()
+    place = round(at * test.shape[1])
+    test[lead_index("V5"), place : place + 50] += 2.0
+    found = browser_model.make_recording(
+        replace(prepared, test=test), shown_s=3.0, worst_from="V2"
+    )
+    one = prepared.scaling.to_mv(test)[:, place : place + 50]
+    n_time = found.shown.shape[1]
+    assert n_time == round(3 * prepared.sampling_rate)
+    pieces = np.lib.stride_tricks.sliding_window_view(found.shown, 50, axis=1)
+    assert np.abs(pieces - one[:, None]).max(axis=(0, 2)).min() <= 0.0005001
+
+
 def test_a_signal_beyond_the_range_is_refused(prepared):
     huge = Scaling(prepared.scaling.offset, 1e4 * prepared.scaling.factor)
     with pytest.raises(ValueError, match="within 32 mV"):

@@ -40,7 +40,7 @@ class LiveRecording:
 
 
 def make_recording(
-    prepared: Prepared, *, library_s: float = 36.0, shown_s: float = 10.0
+    prepared: Prepared, *, library_s: float = 36.0, shown_s: float = 10.0, worst_from: str = ""
 ) -> LiveRecording:
     """Return what the page needs of a record: the end of its training part, some test part.
 
@@ -50,6 +50,9 @@ def make_recording(
         The record; nothing but its training part reaches the library.
     library_s, shown_s
         At most so many seconds of the training part and of the test part.
+    worst_from
+        A lead: the stretch is that of the test part where the look-up from this lead errs most
+        over all leads. Without it the stretch is the first.
 
     Raises
     ------
@@ -58,13 +61,25 @@ def make_recording(
     """
     rate = prepared.sampling_rate
     library = _in_microvolts(prepared.scaling.to_mv(prepared.train[:, -round(library_s * rate) :]))
-    shown = _in_microvolts(prepared.scaling.to_mv(prepared.test[:, : round(shown_s * rate)]))
+    test, n_shown = _in_microvolts(prepared.scaling.to_mv(prepared.test)), round(shown_s * rate)
+    labels = prepared.record
+    start = 0
+    if worst_from:
+        whole = LiveRecording(labels.name, labels.origin, rate, library, test, ())
+        start = _worst_start(whole, lead_index(worst_from), n_shown)
+    shown = test[:, start : start + n_shown]
     peaks = tuple(
         (find_peaks(known, rate), find_peaks(given, rate))
         for known, given in zip(library, shown, strict=True)
     )
-    labels = prepared.record
     return LiveRecording(labels.name, labels.origin, rate, library, shown, peaks)
+
+
+def _worst_start(whole: LiveRecording, lead: int, n_time: int) -> int:
+    """Return where the stretch of some samples begins in which the look-up errs most."""
+    error = np.square(predict_live(whole, lead) - whole.shown).sum(axis=0)
+    n_time = min(n_time, error.size)
+    return int(np.convolve(error, np.ones(n_time), mode="valid").argmax())
 
 
 def _in_microvolts(signals_mv: np.ndarray) -> np.ndarray:
