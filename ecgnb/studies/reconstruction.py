@@ -68,7 +68,7 @@ def run_reconstruction(
     A task is one record with one method and seed, all 12 input leads together. Its results are
     kept in `<out>.tasks` under a key of options, input and code, so an interrupted run goes on
     where it stopped and ends with the same table, and nothing is answered with what was computed
-    for something else. Task by task is appended to the table: memory does not grow with the
+    for something else. Task by task is appended to the table: memory grows little with the
     number of records.
 
     Parameters
