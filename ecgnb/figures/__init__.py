@@ -56,6 +56,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "pair_matrix",
             "plot_arms",
             "plot_curve",
+            "plot_expected",
             "plot_expectation",
             "plot_hearts",
             "plot_history",

@@ -112,7 +112,9 @@ def plot_intervals(axes: Axes, table: pd.DataFrame, *, value: str, label: str) -
     return axes
 
 
-def plot_hearts(axes: Axes, table: pd.DataFrame, *, label: str = "mean r") -> Axes:
+def plot_hearts(
+    axes: Axes, table: pd.DataFrame, *, label: str = "mean r", wanted: float | None = None
+) -> Axes:
     """Return the axes with a row per heart and a dot per column, in order of the last column.
 
     A heart without a value there has its place by the column before.
@@ -125,7 +127,11 @@ def plot_hearts(axes: Axes, table: pd.DataFrame, *, label: str = "mean r") -> Ax
         A score of each heart (index) by method or situation (columns, at most four).
     label
         What the score is.
+    wanted
+        Where a line shows the score that is wanted.
     """
+    if wanted is not None:
+        axes.axvline(wanted, color="0.5", lw=0.8)
     last_known = table.ffill(axis=1).iloc[:, -1]
     ordered = table.loc[last_known.sort_values().index]
     rows = np.arange(len(ordered))
@@ -134,6 +140,39 @@ def plot_hearts(axes: Axes, table: pd.DataFrame, *, label: str = "mean r") -> Ax
         axes.plot(ordered[name], rows, marker, color=colour, ms=5, label=in_words(name))
     axes.set_yticks(rows, [str(name).removeprefix("ptbdb/") for name in ordered.index])
     axes.set_xlabel(label)
+    axes.figure.legend(frameon=False, ncols=2, loc="outside upper center")
+    return axes
+
+
+R_TICKS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
+
+
+def plot_expected(axes: Axes, table: pd.DataFrame) -> Axes:
+    """Return the axes with the r that was achieved over the r that was expected.
+
+    A dot is a person and an input lead in one situation; a line joins the means of four groups of
+    equal size, by what was expected. On the diagonal both are the same.
+
+    Parameters
+    ----------
+    axes
+        To draw on, with scales that spread values near 1.
+    table
+        Columns `situation`, `heart`, `input_lead`, `r_expected`, `r`.
+    """
+    each = table.groupby(["situation", "heart", "input_lead"])[["r_expected", "r"]].mean()
+    axes.plot([0.01, 0.9999], [0.01, 0.9999], color="0.5", lw=0.8)
+    for colour, (name, cases) in zip(COLOURS, each.groupby("situation"), strict=False):
+        groups = cases.groupby(pd.qcut(cases["r_expected"], 4)).mean()
+        axes.plot(cases["r_expected"], cases["r"], "o", color=colour, ms=4, alpha=0.4, mew=0)
+        axes.plot(groups["r_expected"], groups["r"], "o-", color=colour, ms=6, label=name)
+    axes.set(xscale="logit", yscale="logit")
+    ticks = [f"{tick:g}" for tick in R_TICKS]
+    axes.set_xticks(R_TICKS, ticks)
+    axes.set_yticks(R_TICKS, ticks)
+    axes.minorticks_off()
+    lowest = min(each.min()) - 0.05
+    axes.set(xlabel="expected r", ylabel="achieved r", xlim=(lowest, 0.999), ylim=(lowest, 0.999))
     axes.figure.legend(frameon=False, ncols=2, loc="outside upper center")
     return axes
 
