@@ -1,9 +1,9 @@
-"""Score of the best network against CPU time: how many steps of its fit are worth it.
+"""Score of the best network against CPU time: what width and how many steps are worth it.
 
 Run `ECGNB_DATA=folder OMP_NUM_THREADS=1 python benchmarks/best_cost.py TABLE.csv`. It takes four
 recordings of each origin, each of another heart where there are so many, and fits the network for
-all 12 input leads with fewer steps and with 300. A row of the table is a recording and a number
-of steps (0: the nearest neighbours alone) with r, the mean over input and other leads, on the
+all 12 input leads as it stands, with fewer steps and with fewer channels. A row of the table is a
+recording, a width and a number of steps (0: the nearest neighbours alone) with r, the mean over input and other leads, on the
 validation part, by which steps are chosen, and on the test part, and the CPU time of the look-ups
 and of the training. Recordings that are in the table already are not run again.
 """
@@ -26,7 +26,8 @@ from ecgnb.records.databases import data_folder, find_records, load_record
 from ecgnb.signals.preparation import Prepared, prepare_record
 from ecgnb.studies.runner import one_thread
 
-STEPS, N_EACH = (0, 60, 80, 100, 300), 4
+N_EACH = 4
+FITS = ((48, 0), (48, 300), (48, 100), (32, 200), (24, 300), (24, 220))  # channels, steps
 INPUTS = tuple(range(len(LEADS)))
 
 
@@ -51,15 +52,15 @@ def mean_r(truth: np.ndarray, guess: np.ndarray, prepared: Prepared) -> float:
 
 
 def curve(prepared: Prepared) -> list[dict[str, float]]:
-    """Return a row for each number of steps."""
+    """Return a row for each width and number of steps."""
     started = time.process_time()
     closed = corrector.fit_closed_forms(prepared, inputs=INPUTS)
     lesson = corrector.lesson_of(prepared, closed, INPUTS)
     refitted = corrector.refit_neighbours(prepared)
     looked_up_s, rows = time.process_time() - started, []
-    for n_step in STEPS:
+    for width, n_step in FITS:
         started = time.process_time()
-        options = BestOptions(n_step=max(n_step, 1))
+        options = BestOptions(width=width, n_step=max(n_step, 1))
         ((network, blend),), history = corrector.fit_correctors([lesson], options=options)
         trained_s = time.process_time() - started if n_step else 0.0
         blend = blend if n_step else torch.zeros_like(blend)
@@ -67,7 +68,11 @@ def curve(prepared: Prepared) -> list[dict[str, float]]:
             BestModel(INPUTS, neighbours, closed[1], network, blend).predict(part)
             for neighbours, part in ((closed[0], prepared.validation), (refitted, prepared.test))
         )
-        row = {"steps": n_step, "validation_r": mean_r(prepared.validation, checked, prepared)}
+        row = {
+            "width": width,
+            "steps": n_step,
+            "validation_r": mean_r(prepared.validation, checked, prepared),
+        }
         row |= {"test_r": mean_r(prepared.test, tested, prepared)}
         row |= {"best_step": history.best_step[0] if n_step else 0}
         rows.append(row | {"looked_up_cpu_s": looked_up_s, "trained_cpu_s": trained_s})
@@ -75,14 +80,15 @@ def curve(prepared: Prepared) -> list[dict[str, float]]:
 
 
 def differences(table: pd.DataFrame) -> pd.DataFrame:
-    """Return for each number of steps the mean difference from the most by heart, and the cost."""
-    wide = table.pivot(index=["record", "heart"], columns="steps")
-    hearts, most, rows = wide.index.get_level_values("heart"), max(STEPS), []
+    """Return for each fit the mean difference from the network as it stands by heart, and cost."""
+    wide = table.pivot(index=["record", "heart"], columns=["width", "steps"])
+    hearts, own, rows = wide.index.get_level_values("heart"), FITS[1], []
     cost = wide["looked_up_cpu_s"] + wide["trained_cpu_s"]
-    for n_step in STEPS:
-        row = {"steps": n_step, "cpu_ratio": float((cost[most] / cost[n_step]).median())}
+    for fit in FITS:
+        row = {"width": fit[0], "steps": fit[1]}
+        row |= {"cpu_ratio": float((cost[own] / cost[fit]).median())}
         for part in ("validation_r", "test_r"):
-            apart = (wide[part][n_step] - wide[part][most]).to_numpy()
+            apart = (wide[part][fit] - wide[part][own]).to_numpy()
             found = bootstrap_mean(apart, groups=hearts)
             row |= {f"{part}_difference": found.value, f"{part}_low": found.low}
             row |= {f"{part}_high": found.high, f"{part}_lowest": apart.min()}
