@@ -3,9 +3,9 @@
 Run `ECGNB_DATA=folder OMP_NUM_THREADS=1 python benchmarks/best_cost.py TABLE.csv`. It takes four
 recordings of each origin, each of another heart where there are so many, and fits the network for
 all 12 input leads as it stands, with fewer steps and with fewer channels. A row of the table is a
-recording, a width and a number of steps (0: the nearest neighbours alone) with r, the mean over input and other leads, on the
-validation part, by which steps are chosen, and on the test part, and the CPU time of the look-ups
-and of the training. Recordings that are in the table already are not run again.
+recording, a width and a number of steps (0: the nearest neighbours alone) with r, the mean over
+input and other leads, on the validation part, by which fits are chosen, and on the test part, and
+the CPU time of the look-ups and of the training. Recordings that are in the table already are not run again.
 """
 
 import sys
