@@ -5,7 +5,8 @@ recordings of each origin, each of another heart where there are so many, and fi
 all 12 input leads as it stands, with fewer steps and with fewer channels. A row of the table is a
 recording, a width and a number of steps (0: the nearest neighbours alone) with r, the mean over
 input and other leads, on the validation part, by which fits are chosen, and on the test part, and
-the CPU time of the look-ups and of the training. Recordings that are in the table already are not run again.
+the CPU time of the look-ups and of the training. Recordings that are in the table already are not
+run again.
 """
 
 import sys
