@@ -43,17 +43,17 @@ class Cells:
     """Points `(point, component)` in cells of near ones, for exact search of nearest neighbours.
 
     `order` are the points cell by cell, from `starts` on, cells that are near each other side by
-    side; each cell has a radius. `lifted` holds the points in that order in float32, with their
-    squared length and 1 below, and `lids` the centres: a matrix product with places gives squared
-    distances less a bound. It only chooses candidates; what is found is measured in float64, so
-    that the result hangs on no kernel and no batch.
+    side. `lifted` holds the points in that order in float32, with their squared length and 1
+    below, `lids` the centres, `rims` these and how far each cell goes: matrix products with places
+    give squared distances less a bound. They only choose candidates; what is found is measured in
+    float64, so that the result hangs on no kernel and no batch.
     """
 
     points: np.ndarray
     order: np.ndarray
     starts: np.ndarray
     lids: np.ndarray
-    radii: np.ndarray
+    rims: np.ndarray
     lifted: np.ndarray
     farthest: float
 
@@ -81,15 +81,14 @@ class Cells:
         lifted = np.empty((len(places), places.shape[1] + 2), dtype=np.float32)
         np.multiply(places, -2, out=lifted[:, :-2], casting="same_kind")
         lifted[:, -2], lifted[:, -1] = 1, squares
-        apart = lifted @ self.lids
-        nearest = apart.argmin(axis=1)
+        nearest = (lifted @ self.lids).argmin(axis=1)
         order = np.argsort(nearest, kind="stable")  # so that a block of places needs few cells
         squared = np.empty((len(places), n_neighbour))
         numbers = np.empty((len(places), n_neighbour), dtype=np.int64)
         for start in range(0, len(places), _PIECE):
             piece = order[start : start + _PIECE]
             squared[piece], numbers[piece] = self._search_sorted(
-                places[piece], lifted[piece], apart[piece], nearest[piece], n_neighbour
+                places[piece], lifted[piece], nearest[piece], n_neighbour
             )
         return squared, numbers
 
@@ -97,7 +96,6 @@ class Cells:
         self,
         places: np.ndarray,
         lifted: np.ndarray,
-        apart: np.ndarray,
         nearest: np.ndarray,
         n_neighbour: int,
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +106,7 @@ class Cells:
         slack = self._slack(lengths, bounds)
         bounds += slack
         lifted[:, -1] = squares - bounds - slack
-        needed = self._needed(apart, np.sqrt(bounds), lengths)
+        needed = self._needed(lifted, np.sqrt(bounds), lengths)
         pairs = self._candidates(lifted, needed)
         if pairs is None:
             half = len(places) // 2
@@ -124,17 +122,20 @@ class Cells:
         longest = np.minimum(1.01 * (lengths + np.sqrt(bounds)), self.farthest)
         return _ROUNDING * np.square(lengths + longest)
 
-    def _needed(self, apart: np.ndarray, near: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def _needed(self, lifted: np.ndarray, near: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return which cells `(place, cell)` may hold a point as near to a place as `near`.
 
-        `apart` are squared distances to the centres in float32; no centre is longer than the
-        longest point.
+        Those whose centre is not farther than `near` and their radius together, by one product:
+        `|p - c|^2 - (near + r)^2 <= 0`. No centre is longer than the longest point, so that the
+        21 products in float32 are off by less than the margin.
         """
-        margin = 1e-6 * (1 + lengths + self.farthest)
-        reached = (near + margin).astype(np.float32)[:, None] + self.radii
-        reached *= reached
-        reached += (_ROUNDING * np.square(lengths + self.farthest)).astype(np.float32)[:, None]
-        return apart <= reached
+        longest = lengths + self.farthest
+        reach = near + 1e-6 * (1 + longest)
+        given = np.empty((len(lifted), len(self.rims)), dtype=np.float32)
+        given[:, :-2] = lifted[:, :-1]
+        given[:, -2] = np.square(lengths) - np.square(reach) - 5 * _ROUNDING * np.square(longest)
+        given[:, -1] = reach
+        return given @ self.rims <= 0
 
     def _bound(self, lifted: np.ndarray, nearest: np.ndarray, n_neighbour: int) -> np.ndarray:
         """Return squared distances within which the cells near each place have enough points."""
@@ -289,12 +290,15 @@ def gather_cells(points: np.ndarray) -> Cells:
     sorted_points = points[order]
     sizes = np.diff(starts)
     from_centre = np.square(sorted_points - np.repeat(centres, sizes, axis=0)).sum(axis=1)
+    radii, lids = np.sqrt(np.maximum.reduceat(from_centre, starts[:-1])), _lift(centres)
+    rims = np.vstack([lids, -2 * radii]).astype(np.float32)
+    rims[-3] = np.einsum("ij,ij->i", centres, centres) - np.square(radii)
     return Cells(
         points=points,
         order=order,
         starts=starts,
-        lids=_lift(centres),
-        radii=np.sqrt(np.maximum.reduceat(from_centre, starts[:-1])).astype(np.float32),
+        lids=lids,
+        rims=rims,
         lifted=_lift(sorted_points),
         farthest=float(np.sqrt(np.einsum("ij,ij->i", points, points).max())),
     )
