@@ -1,11 +1,14 @@
 """The files around the package agree with each other."""
 
+import contextlib
 import re
 import subprocess
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import yaml
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -50,3 +53,16 @@ def test_no_recording_is_part_of_the_project():
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     suffixes = {Path(name).suffix for name in listed.stdout.split()}
     assert not suffixes & {".dat", ".hea", ".xyz", ".qrs", ".mat"}
+
+
+def test_every_pin_installs_on_the_first_python_that_is_promised():
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    names = [line.split("==")[0] for line in pins if "==" in line]
+    refused = {}
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            wanted = metadata.metadata(name).get("Requires-Python") or ""
+            if not SpecifierSet(wanted).contains("3.11.0"):
+                refused[name] = wanted
+    assert len(names) > 100
+    assert refused == {}
