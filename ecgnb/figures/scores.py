@@ -144,7 +144,7 @@ def plot_hearts(
     return axes
 
 
-R_TICKS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
+_R_TICKS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 
 
 def plot_expected(axes: Axes, table: pd.DataFrame) -> Axes:
@@ -167,9 +167,9 @@ def plot_expected(axes: Axes, table: pd.DataFrame) -> Axes:
         axes.plot(cases["r_expected"], cases["r"], "o", color=colour, ms=4, alpha=0.4, mew=0)
         axes.plot(groups["r_expected"], groups["r"], "o-", color=colour, ms=6, label=name)
     axes.set(xscale="logit", yscale="logit")
-    ticks = [f"{tick:g}" for tick in R_TICKS]
-    axes.set_xticks(R_TICKS, ticks)
-    axes.set_yticks(R_TICKS, ticks)
+    ticks = [f"{tick:g}" for tick in _R_TICKS]
+    axes.set_xticks(_R_TICKS, ticks)
+    axes.set_yticks(_R_TICKS, ticks)
     axes.minorticks_off()
     lowest = min(each.min()) - 0.05
     axes.set(xlabel="expected r", ylabel="achieved r", xlim=(lowest, 0.999), ylim=(lowest, 0.999))

@@ -12,7 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ecgnb.reconstruction.neighbours import N_NEIGHBOUR, Embedding, NeighbourModel
+from ecgnb.reconstruction.neighbours import (
+    N_NEIGHBOUR,
+    Embedding,
+    NeighbourModel,
+    floor_of,
+)
 from ecgnb.training import fitting_device
 
 _AT_ONCE = 1 << 26  # distances that are held at one go, 0.5 GB
@@ -48,7 +53,7 @@ class CardLibrary:
         """What is added to squared distances, as `Library.floor`."""
         cut = max(len(self.places) * 4 // 5, 1)
         squared, _ = _search(self.places[:cut], self.places[cut::4])
-        return 1e-3 * float(squared.sqrt().quantile(0.5)) ** 2 + 1e-12 if len(squared) else 1e-12
+        return floor_of(squared.cpu().numpy())
 
     def look_up(
         self, places: Tensor, reach: int, *, slack: float = 0.0, settled: bool = True

@@ -71,6 +71,17 @@ class Embedding:
         return places.T
 
 
+def floor_of(squared: np.ndarray) -> float:
+    """Return a thousandth of the squared median distance, of squared distances.
+
+    Examples
+    --------
+    >>> round(floor_of(np.array([1.0, 4.0, 9.0])), 6)
+    0.004
+    """
+    return 1e-3 * float(np.median(np.sqrt(squared))) ** 2 + 1e-12 if squared.size else 1e-12
+
+
 @dataclass(frozen=True)
 class Library:
     """Places of training moments in a tree, the `moments` in samples, the leads to read off."""
@@ -99,7 +110,7 @@ class Library:
         places = np.asarray(self.tree.data)
         cut = max(len(places) * 4 // 5, 1)
         squared, _ = gather_cells(places[:cut]).search(places[cut::4], min(N_NEIGHBOUR, cut))
-        return 1e-3 * float(np.median(np.sqrt(squared))) ** 2 + 1e-12 if squared.size else 1e-12
+        return floor_of(squared)
 
     @classmethod
     def of(cls, places: np.ndarray, moments: np.ndarray, outputs: np.ndarray) -> "Library":
@@ -130,8 +141,7 @@ class Library:
             squared = np.square(distance)
         else:
             squared, index = self.cells.search(places, n_neighbour)
-        floor = self.floor if settled else 1e-3 * float(np.median(np.sqrt(squared))) ** 2 + 1e-12
-        weights = 1 / (squared + floor)
+        weights = 1 / (squared + (self.floor if settled else floor_of(squared)))
         return weights / weights.sum(axis=1, keepdims=True), self.moments[index]
 
     def read_off(self, weights: np.ndarray, moments: np.ndarray) -> np.ndarray:
