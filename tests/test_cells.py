@@ -56,6 +56,18 @@ def test_small_and_flat_libraries_are_searched_too(n_point):
         assert np.array_equal(numbers, all_measured(points, points[:5], wanted)[1])
 
 
+@pytest.mark.parametrize(
+    "wanted", [lambda at: at < 2400, lambda at: at % 7 == 0, lambda at: at > 40]
+)
+def test_a_part_of_the_points_is_searched_as_if_there_were_no_others(wanted):
+    points, places = walk(5), walk(6, 200)
+    kept = wanted(np.arange(len(points)))
+    squared, numbers = gather_cells(points).only(kept).search(places, 20)
+    expected_squared, expected = gather_cells(points[kept]).search(places, 20)
+    assert np.array_equal(numbers, expected)
+    assert np.array_equal(squared, expected_squared)
+
+
 def test_a_flat_library_takes_no_more_memory_than_a_batch_may():
     flat = np.zeros((20_000, 18))
     _, numbers = gather_cells(flat).search(flat[:200], 20)

@@ -43,6 +43,11 @@ class CardLibrary:
 
     of = classmethod(lambda cls, *parts: cls(*parts))
 
+    def only(self, kept: np.ndarray) -> "CardLibrary":
+        """Return the library of some moments, as `Library.only`."""
+        chosen = torch.from_numpy(kept).to(self.places.device)
+        return CardLibrary(self.places[chosen], self.moments[kept], self.outputs)
+
     @cached_property
     def rows(self) -> Tensor:
         """The leads `(time, lead)`."""

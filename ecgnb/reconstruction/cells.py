@@ -76,6 +76,30 @@ class Cells:
         nothing = (np.zeros((0, n_neighbour)), np.zeros((0, n_neighbour), dtype=np.int64))
         return tuple(np.concatenate(parts) for parts in zip(nothing, *found, strict=True))
 
+    def only(self, kept: np.ndarray) -> "Cells":
+        """Return some of the points, `kept (point,)`, in the cells where they are.
+
+        They are numbered anew. A cell that has lost points still goes as far as it did.
+
+        Examples
+        --------
+        >>> cells = gather_cells(np.arange(9.0)[:, None]).only(np.arange(9) % 3 > 0)
+        >>> cells.points[cells.search(np.array([[3.2]]), 2)[1], 0].tolist()
+        [[2.0, 4.0]]
+        """
+        chosen = kept[self.order]
+        counts = np.add.reduceat(chosen, self.starts[:-1], dtype=np.int64)
+        some = counts > 0
+        return Cells(
+            points=self.points[kept],
+            order=(np.cumsum(kept) - 1)[self.order[chosen]],
+            starts=np.r_[0, np.cumsum(counts[some])],
+            lids=self.lids[:, some],
+            rims=self.rims[:, some],
+            lifted=self.lifted[:, chosen],
+            farthest=self.farthest,
+        )
+
     def _search(self, places: np.ndarray, n_neighbour: int) -> tuple[np.ndarray, np.ndarray]:
         squares = np.einsum("ij,ij->i", places, places)
         lifted = np.empty((len(places), places.shape[1] + 2), dtype=np.float32)

@@ -109,13 +109,20 @@ class Library:
         """
         places = np.asarray(self.tree.data)
         cut = max(len(places) * 4 // 5, 1)
-        squared, _ = gather_cells(places[:cut]).search(places[cut::4], min(N_NEIGHBOUR, cut))
+        first = self.cells.only(np.arange(len(places)) < cut)
+        squared, _ = first.search(places[cut::4], min(N_NEIGHBOUR, cut))
         return floor_of(squared)
 
     @classmethod
     def of(cls, places: np.ndarray, moments: np.ndarray, outputs: np.ndarray) -> "Library":
         """Return the library of moments at places `(moment, component)`."""
         return cls(cKDTree(places, leafsize=len(places)), moments, outputs)
+
+    def only(self, kept: np.ndarray) -> "Library":
+        """Return the library of some moments, `kept (moment,)`, without gathering cells again."""
+        part = self.of(np.asarray(self.tree.data)[kept], self.moments[kept], self.outputs)
+        vars(part).update(cells=self.cells.only(kept), rows=self.rows)
+        return part
 
     def look_up(
         self, places: np.ndarray, reach: int, *, slack: float = 0.0, settled: bool = True
@@ -295,14 +302,18 @@ def _library(
     outputs: np.ndarray,
     *,
     without: tuple[tuple[int, int], ...],
-    kind: type[Library] = Library,
 ) -> Library:
     """Return the library of all moments whose lags share no sample with a stretch `without`."""
     moments = reach + np.arange(len(places))
     kept = np.ones(len(places), dtype=bool)
-    for start, stop in without:
-        kept &= (moments + reach < start) | (moments - reach >= stop)
-    return kind.of(places[kept], moments[kept], outputs)
+    for stretch in without:
+        kept &= _are_apart(moments, reach, stretch)
+    return Library.of(places[kept], moments[kept], outputs)
+
+
+def _are_apart(moments: np.ndarray, reach: int, stretch: tuple[int, int]) -> np.ndarray:
+    """Return which moments' lags share no sample with a stretch `(start, stop)`."""
+    return (moments + reach < stretch[0]) | (moments - reach >= stretch[1])
 
 
 def predict_held_out(
@@ -319,9 +330,10 @@ def predict_held_out(
     held_out = np.empty((len(model.embeddings), *outputs.shape), dtype=np.float32)
     for number, embedding in enumerate(model.embeddings):
         reach, places = embedding.reach, embedding.apply(input_signal)
-        kind = type(model.libraries[number])
+        moments = reach + np.arange(len(places))
+        whole = model.libraries[number].of(places, moments, outputs)
         for start, stop in pairwise(edges):
-            library = _library(places, reach, outputs, without=((start, stop),), kind=kind)
+            library = whole.only(_are_apart(moments, reach, (start, stop)))
             first, last = max(start - reach, 0), min(stop + reach, n_time)
             found = library.look_up(places[first : last - 2 * reach], reach)
             held_out[number, :, start:stop] = found[:, start - first : stop - first]
