@@ -1,16 +1,16 @@
-"""Score of the best network against CPU time: what width and how many steps are worth it.
+"""Score of the best network against CPU time: what width, rows and steps are worth it.
 
 Run `ECGNB_DATA=folder OMP_NUM_THREADS=1 python benchmarks/best_cost.py TABLE.csv`. It takes four
 recordings of each origin, each of another heart where there are so many, and fits the network for
-all 12 input leads as it stands, with fewer steps and with fewer channels. A row of the table is a
-recording, a width and a number of steps (0: the nearest neighbours alone) with r, the mean over
-input and other leads, on the validation part, by which fits are chosen, and on the test part, and
-the CPU time of the look-ups and of the training. Recordings that are in the table already are not
-run again.
+all 12 input leads as version 0.1.0 did, as it is fitted now, and with fewer steps. A row of the
+table is a recording and a fit with r, the mean over input and other leads, on the validation part,
+by which fits are chosen, and on the test part, and the CPU time of the look-ups, which all fits of
+a recording share, and of the training. Recordings that are in the table already are not run again.
 """
 
 import sys
 import time
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -28,7 +28,13 @@ from ecgnb.signals.preparation import Prepared, prepare_record
 from ecgnb.studies.runner import one_thread
 
 N_EACH = 4
-FITS = ((48, 0), (48, 300), (48, 100), (32, 200), (24, 300), (24, 220))  # channels, steps
+EARLIER = BestOptions(width=48, n_step=300, batch_size=24, learning_rate=3e-3, check_every=50)
+FITS = {
+    "version 0.1.0": EARLIER,
+    "now": BestOptions(),
+    "now, 300 steps": BestOptions(n_step=300),
+    "version 0.1.0, 100 steps": replace(EARLIER, n_step=100),
+}
 INPUTS = tuple(range(len(LEADS)))
 
 
@@ -53,40 +59,35 @@ def mean_r(truth: np.ndarray, guess: np.ndarray, prepared: Prepared) -> float:
 
 
 def curve(prepared: Prepared) -> list[dict[str, float]]:
-    """Return a row for each width and number of steps."""
+    """Return a row for each fit."""
     started = time.process_time()
     closed = corrector.fit_closed_forms(prepared, inputs=INPUTS)
     lesson = corrector.lesson_of(prepared, closed, INPUTS)
     refitted = corrector.refit_neighbours(prepared)
+    tested = torch.from_numpy(
+        corrector.closed_forms(refitted, closed[1], prepared.test[list(INPUTS)])
+    )
     looked_up_s, rows = time.process_time() - started, []
-    for width, n_step in FITS:
+    for name, options in FITS.items():
         started = time.process_time()
-        options = BestOptions(width=width, n_step=max(n_step, 1))
         ((network, blend),), history = corrector.fit_correctors([lesson], options=options)
-        trained_s = time.process_time() - started if n_step else 0.0
-        blend = blend if n_step else torch.zeros_like(blend)
-        checked, tested = (
-            BestModel(INPUTS, neighbours, closed[1], network, blend).predict(part)
-            for neighbours, part in ((closed[0], prepared.validation), (refitted, prepared.test))
-        )
-        row = {
-            "width": width,
-            "steps": n_step,
-            "validation_r": mean_r(prepared.validation, checked, prepared),
-        }
-        row |= {"test_r": mean_r(prepared.test, tested, prepared)}
-        row |= {"best_step": history.best_step[0] if n_step else 0}
+        trained_s = time.process_time() - started
+        model = BestModel(INPUTS, refitted, closed[1], network, blend)
+        row = {"fit": name, "best_step": history.best_step[0]}
+        for part, channels in (("validation", lesson.channels[1]), ("test", tested)):
+            truth = getattr(prepared, part)
+            row[f"{part}_r"] = mean_r(truth, model.correct(channels), prepared)
         rows.append(row | {"looked_up_cpu_s": looked_up_s, "trained_cpu_s": trained_s})
     return rows
 
 
 def differences(table: pd.DataFrame) -> pd.DataFrame:
-    """Return for each fit the mean difference from the network as it stands by heart, and cost."""
-    wide = table.pivot(index=["record", "heart"], columns=["width", "steps"])
-    hearts, own, rows = wide.index.get_level_values("heart"), FITS[1], []
+    """Return for each fit the mean difference from version 0.1.0's by heart, and the cost."""
+    wide = table.pivot(index=["record", "heart"], columns="fit")
+    hearts, own, rows = wide.index.get_level_values("heart"), next(iter(FITS)), []
     cost = wide["looked_up_cpu_s"] + wide["trained_cpu_s"]
     for fit in FITS:
-        row = {"width": fit[0], "steps": fit[1]}
+        row = {"fit": fit, "cpu_s": float(cost[fit].median())}
         row |= {"cpu_ratio": float((cost[own] / cost[fit]).median())}
         for part in ("validation_r", "test_r"):
             apart = (wide[part][fit] - wide[part][own]).to_numpy()

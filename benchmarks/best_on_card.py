@@ -5,6 +5,9 @@ each origin, each for all 12 input leads: the card looks all of them up and trai
 as one stack; the core does the same for two of them, one after the other, with one thread. Wall
 time of look-ups and training told apart, and r, the mean over input and other leads of the test
 part. The card has been started, and a small problem solved on it, before its time begins.
+
+The recorded run is of the network of version 0.1.0, 48 channels and 300 steps; since then one has
+16 channels and 500 steps, and the core looks up a quarter faster.
 """
 
 import os
@@ -90,7 +93,8 @@ def main() -> None:
     for part in ("look_ups_s", "training_s"):
         table[f"{part}_a_record"] = table[part] / table["records"]
     table["s_a_record"] = table["look_ups_s_a_record"] + table["training_s_a_record"]
-    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {options.n_step} steps")
+    size = f"{options.width} channels, {options.n_step} steps"
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {size}")
     print(table.to_string(index=False, float_format="%.2f"))
     ratios = (table.iloc[1, 4:] / table.iloc[0, 4:]).to_dict()
     print("core / card:", ", ".join(f"{name} {ratio:.1f} x" for name, ratio in ratios.items()))
