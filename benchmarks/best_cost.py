@@ -112,7 +112,7 @@ def main(path: str) -> None:
         table = pd.concat([table, more])
         table.to_csv(target, index=False, float_format="%.6g")
         print(more.to_string(index=False), flush=True)
-    print(differences(table).T.to_string(float_format="%.5f"))
+    print(differences(table).to_string(index=False, float_format="{:.5f}".format))
 
 
 if __name__ == "__main__":

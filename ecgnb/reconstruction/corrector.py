@@ -207,16 +207,18 @@ def fit_correctors(
         errors = [lesson.check(stack.member(at), given) for at, lesson in enumerate(lessons)]
         return torch.stack(errors)
 
-    fit_options = FitOptions(
-        options.n_step, options.learning_rate, check_every=options.check_every, seed=seed
-    )
-    history = fit(stack, draw, loss, validate=validate, options=fit_options)
+    history = fit(stack, draw, loss, validate=validate, options=_steps(options, seed))
     members = [stack.member(at) for at in range(len(lessons))]
     fitted = [
         (model, _choose_blend(model, lesson.channels[1], lesson.targets[1], given))
         for model, lesson in zip(members, lessons, strict=True)
     ]
     return [(model.cpu(), blend.cpu()) for model, blend in fitted], history
+
+
+def _steps(options: BestOptions, seed: int) -> FitOptions:
+    rate, every = options.learning_rate, options.check_every
+    return FitOptions(options.n_step, rate, check_every=every, seed=seed)
 
 
 def correction(model: Corrector, channels: Tensor, given: Tensor) -> Tensor:

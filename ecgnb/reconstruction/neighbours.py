@@ -331,7 +331,9 @@ def predict_held_out(
     for number, embedding in enumerate(model.embeddings):
         reach, places = embedding.reach, embedding.apply(input_signal)
         moments = reach + np.arange(len(places))
-        whole = model.libraries[number].of(places, moments, outputs)
+        whole = model.libraries[number]
+        if len(whole.moments) < len(moments):  # those at seams are looked up among too
+            whole = whole.of(places, moments, outputs)
         for start, stop in pairwise(edges):
             library = whole.only(_are_apart(moments, reach, (start, stop)))
             first, last = max(start - reach, 0), min(stop + reach, n_time)
