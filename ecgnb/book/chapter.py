@@ -232,8 +232,8 @@ def read_shares(chapter: Chapter) -> pd.DataFrame:
 
 PROFILES = {
     "smoke": Profile("smoke", 3, 24, 1, 1, 1, 4, 45.0, 30, 20, 60, 4, 200, 2, 2),
-    "demo": Profile("demo", 8, 48, 4, 2, 1, 10, 60.0, 400, 200, 300, 20, 1000, 4, 2),
-    "paper": Profile("paper", None, 1000, 60, 60, 5, 20, 120.0, 400, 300, 1500, 1000, 2000, 12, 3),
+    "demo": Profile("demo", 8, 48, 4, 2, 1, 10, 60.0, 400, 330, 300, 20, 1000, 4, 2),
+    "paper": Profile("paper", None, 1000, 60, 60, 5, 20, 120.0, 400, 500, 1500, 1000, 2000, 12, 3),
 }
 
 DAY_S = 30.0  # of a simulated recording on a day
