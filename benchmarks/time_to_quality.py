@@ -95,7 +95,7 @@ def ours(prepared: Prepared, target: float, *, seed: int, learning_rate: float) 
         targets = (torch.from_numpy(prepared.train), torch.from_numpy(prepared.validation))
         ((network, blend),), history = corrector.fit_correctors(
             [corrector.Lesson((seen, checked), targets)],
-            options=corrector.BestOptions(n_step=800, batch_size=8, learning_rate=learning_rate),
+            options=corrector.BestOptions(48, 800, 8, learning_rate=learning_rate, check_every=50),
             inputs=(GIVEN,),
             seed=seed,
         )
